@@ -1,0 +1,143 @@
+import type { Engine } from '../db/engine.ts';
+import { isOutage } from '../db/outage.ts';
+import { DomainError } from '../domain-error.ts';
+import { Commit, type CommitSurroundings } from './commit.ts';
+
+/**
+ * Does one kind of write for many callers at once. Answers one outcome for each item, in order: a value, or
+ * the refusal of that item alone.
+ */
+export interface Verb<Item, Result> {
+  /** Verbs of a commit run in this order: what gives back, what brings in, what hands out. */
+  readonly stage: 0 | 1 | 2;
+  readonly run: (commit: Commit, items: readonly Item[]) => Promise<readonly (Result | DomainError)[]>;
+}
+
+export function defineVerb<Item, Result>(verb: Verb<Item, Result>): Verb<Item, Result> {
+  return verb;
+}
+
+interface Call {
+  readonly verb: Verb<unknown, unknown>;
+  readonly item: unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const MAX_CALLS = 1_000;
+
+/**
+ * Collects concurrent writes into one durable transaction. An idle queue commits at the end of the current turn
+ * of the event loop; while a commit is under way, the next one fills. Callers hear nothing before their commit.
+ */
+export class CommitQueue {
+  readonly #engine: Engine;
+  readonly #surroundings: CommitSurroundings;
+  readonly #onCommit: (commit: Commit, calls: number, seconds: number) => void;
+  readonly #onError: (error: unknown, doing: string) => void;
+  #pending: Call[] = [];
+  #isFlushing = false;
+  #isScheduled = false;
+  #idle: PromiseWithResolvers<void> | null = null;
+
+  constructor(options: {
+    engine: Engine;
+    surroundings: CommitSurroundings;
+    onCommit: (commit: Commit, calls: number, seconds: number) => void;
+    onError: (error: unknown, doing: string) => void;
+  }) {
+    this.#engine = options.engine;
+    this.#surroundings = options.surroundings;
+    this.#onCommit = options.onCommit;
+    this.#onError = options.onError;
+  }
+
+  /** Resolves after the commit that holds the write. */
+  run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      // The queue hands each item to the verb it came with, and each result to the caller of that item.
+      this.#pending.push({ verb, item, resolve, reject } as Call);
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when nothing is pending or under way. */
+  async whenIdle(): Promise<void> {
+    if (this.#pending.length === 0 && !this.#isFlushing) return;
+    this.#idle ??= Promise.withResolvers<void>();
+    await this.#idle.promise;
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isFlushing) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    this.#isFlushing = true;
+    const calls = this.#pending.splice(0, MAX_CALLS);
+    await this.#commit(calls);
+    this.#isFlushing = false;
+    if (this.#pending.length > 0) this.#schedule();
+    else {
+      this.#idle?.resolve();
+      this.#idle = null;
+    }
+  }
+
+  async #commit(calls: readonly Call[]): Promise<void> {
+    try {
+      const started = performance.now();
+      const { commit, outcomes } = await this.#transact(calls);
+      this.#onCommit(commit, calls.length, (performance.now() - started) / 1000);
+      calls.forEach((call, index) => settle(call, outcomes[index]));
+    } catch (error) {
+      await this.#recover(calls, error);
+    }
+  }
+
+  async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {
+    const outcomes: unknown[] = Array.from({ length: calls.length });
+    const commit = await this.#engine.transaction(async (tx) => {
+      const commit = new Commit(tx, this.#surroundings);
+      for (const [verb, indexes] of groupByVerb(calls)) {
+        const items = indexes.map((index) => calls[index]!.item);
+        const results = await verb.run(commit, items);
+        await commit.flush();
+        indexes.forEach((index, position) => (outcomes[index] = results[position]));
+      }
+      await commit.writeEvents();
+      return commit;
+    });
+    return { commit, outcomes };
+  }
+
+  /** Nothing of a failed transaction happened. An outage is everyone's; a bug is looked for caller by caller. */
+  async #recover(calls: readonly Call[], error: unknown): Promise<void> {
+    this.#onError(error, 'commit');
+    if (isOutage(error)) {
+      const refusal = new DomainError('UNAVAILABLE', 'the database cannot take writes right now; nothing was changed');
+      for (const call of calls) call.reject(refusal);
+    } else if (calls.length === 1) calls[0]!.reject(error);
+    else for (const call of calls) await this.#commit([call]);
+  }
+}
+
+function settle(call: Call, outcome: unknown): void {
+  if (outcome instanceof DomainError) call.reject(outcome);
+  else call.resolve(outcome);
+}
+
+function groupByVerb(calls: readonly Call[]): [Verb<unknown, unknown>, number[]][] {
+  const groups = new Map<Verb<unknown, unknown>, number[]>();
+  calls.forEach(({ verb }, index) => {
+    const indexes = groups.get(verb);
+    if (indexes) indexes.push(index);
+    else groups.set(verb, [index]);
+  });
+  return [...groups].sort(([a], [b]) => a.stage - b.stage);
+}

@@ -1,0 +1,105 @@
+import type {
+  AcquireInput,
+  AcquireOutput,
+  AcquiredTask,
+  AppendLogInput,
+  AppendLogOutput,
+  CancelInput,
+  CancelManyInput,
+  CompleteInput,
+  CompleteManyInput,
+  CompleteManyOutput,
+  CreateManyInput,
+  CreateManyOutput,
+  CreateTask,
+  EventsInput,
+  EventsOutput,
+  FailInput,
+  HeartbeatInput,
+  HeartbeatManyInput,
+  HeartbeatManyOutput,
+  HeartbeatReply,
+  ListInput,
+  ListOutput,
+  LogsInput,
+  LogsOutput,
+  ManyOutput,
+  NextInput,
+  PathState,
+  PathsInput,
+  PathsOutput,
+  ReleaseInput,
+  RetryManyInput,
+  SetPathInput,
+  Statistics,
+  StreamInput,
+  Task,
+  TaskEvent,
+  TaskIdInput,
+  TaskReceipt,
+  WaitInput,
+  WaitOutput,
+  WorkersInput,
+  WorkersOutput,
+} from '@task-orchestrator/contract';
+import type { z } from 'zod';
+import type { ApiKeys } from './repository/api-key.ts';
+
+/**
+ * What the service does, one method an operation. Inputs have passed the contract's schemas; refusals are
+ * thrown as `DomainError`. A promise of a write resolves after its commit is durable.
+ */
+export interface Core {
+  createTask(input: CreateTask): Promise<Task>;
+  createTasks(input: z.output<typeof CreateManyInput>): Promise<z.infer<typeof CreateManyOutput>>;
+  getTask(input: z.output<typeof TaskIdInput>): Promise<Task>;
+  listTasks(input: ListInput): Promise<z.infer<typeof ListOutput>>;
+  /** Long-polls up to `wait_seconds`; ends with an empty answer when `signal` aborts or the core closes. */
+  acquireTasks(input: AcquireInput, signal?: AbortSignal): Promise<AcquireOutput>;
+  acquireNextTask(input: NextInput, signal?: AbortSignal): Promise<AcquiredTask | null>;
+  heartbeat(input: HeartbeatInput): Promise<HeartbeatReply>;
+  heartbeatMany(input: z.output<typeof HeartbeatManyInput>): Promise<z.infer<typeof HeartbeatManyOutput>>;
+  completeTask(input: CompleteInput): Promise<TaskReceipt>;
+  completeTasks(input: z.output<typeof CompleteManyInput>): Promise<z.infer<typeof CompleteManyOutput>>;
+  failTask(input: FailInput): Promise<TaskReceipt>;
+  releaseTask(input: ReleaseInput): Promise<TaskReceipt>;
+  cancelTask(input: CancelInput): Promise<Task>;
+  cancelTasks(input: z.output<typeof CancelManyInput>): Promise<z.infer<typeof ManyOutput>>;
+  retryTask(input: z.output<typeof TaskIdInput>): Promise<Task>;
+  retryTasks(input: z.output<typeof RetryManyInput>): Promise<z.infer<typeof ManyOutput>>;
+  appendLog(input: AppendLogInput): Promise<z.infer<typeof AppendLogOutput>>;
+  listLogs(input: z.output<typeof LogsInput>): Promise<z.infer<typeof LogsOutput>>;
+  listEvents(input: z.output<typeof EventsInput>): Promise<z.infer<typeof EventsOutput>>;
+  waitForTasks(input: WaitInput, signal?: AbortSignal): Promise<z.infer<typeof WaitOutput>>;
+  /** Ends when `signal` aborts or the core closes. Reads from the database page by page: a slow reader holds nothing. */
+  streamEvents(input: StreamInput, signal: AbortSignal): AsyncIterable<TaskEvent>;
+  listWorkers(input: z.output<typeof WorkersInput>): Promise<z.infer<typeof WorkersOutput>>;
+  listPaths(input: z.output<typeof PathsInput>): Promise<z.infer<typeof PathsOutput>>;
+  setPath(input: SetPathInput): Promise<PathState>;
+  getStatistics(): Promise<Statistics>;
+
+  readonly keys: ApiKeys;
+  /** Numbers of this process for gauges; cheap. */
+  readonly gauges: () => CoreGauges;
+  /** Milliseconds one trivial query took; throws when the database does not answer. */
+  ping(): Promise<number>;
+  /** Does now what is due: leases that ran out, tasks whose time has come, sightings of workers, retention. */
+  tick(): Promise<void>;
+  /** Answers every long poll and ends every stream, leaving writes alone: the first step of a graceful end. */
+  drain(): void;
+  /** Finishes the commit under way and closes the database. */
+  close(): Promise<void>;
+}
+
+export interface CoreGauges {
+  tasks: Record<Task['status'], number>;
+  acquire_waiters: number;
+}
+
+/** Called at the one seam where every commit passes. */
+export interface CoreObserver {
+  onCommit?(commit: { calls: number; seconds: number }): void;
+  /** The events of a commit, after it; `waitSeconds`: ready to acquired; `workSeconds`: started to finished. */
+  onEvents?(events: readonly { type: TaskEvent['type']; waitSeconds?: number; workSeconds?: number }[]): void;
+  onError?(error: unknown, doing: string): void;
+}

@@ -1,0 +1,120 @@
+import { CommitQueue } from './commit/commit-queue.ts';
+import type { TaskPolicy } from './commit/commit.ts';
+import type { Core, CoreObserver } from './core-api.ts';
+import type { Engine } from './db/engine.ts';
+import { migrate } from './db/migrate.ts';
+import { openSqliteEngine } from './db/sqlite/sqlite-engine.ts';
+import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
+import { DueTimer } from './dispatch/due-timer.ts';
+import { EventFeed } from './dispatch/event-feed.ts';
+import { PathSettings } from './dispatch/path-settings.ts';
+import { PathTurns } from './dispatch/path-turns.ts';
+import { TaskEnds } from './dispatch/task-ends.ts';
+import { WorkerSightings } from './dispatch/worker-sightings.ts';
+import { lastEventSeq } from './repository/read-events.ts';
+import { readPathSettings } from './repository/paths.ts';
+import { countByStatus, waitingFlows } from './repository/statistics.ts';
+import { announce } from './service/announce.ts';
+import type { CoreContext } from './service/context.ts';
+import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
+import { createOperations } from './service/operations.ts';
+
+export interface CoreOptions {
+  database: {
+    engine: 'sqlite';
+    /** File path, or `:memory:`. */
+    path: string;
+    /** `full` survives power loss; `normal` only the death of the process. */
+    durability: 'full' | 'normal';
+    enableWalMode: boolean;
+    busyTimeoutSeconds: number;
+  };
+  task: TaskPolicy;
+  observer?: CoreObserver;
+  /** Milliseconds since the epoch; for tests. */
+  clock?: () => number;
+  /** Uniform in [0, 1); for tests. */
+  random?: () => number;
+  /** False: nothing happens by itself, only in `tick`; for tests with a clock of their own. */
+  background?: boolean;
+}
+
+/**
+ * Opens the database, brings its schema up to date and starts to work.
+ * @throws when the database is in use by another server, cannot be written, or is newer than this code.
+ */
+export async function openCore(options: CoreOptions): Promise<Core> {
+  const clock = options.clock ?? Date.now;
+  const engine = openSqliteEngine({ ...options.database, clock });
+  try {
+    await migrate(engine);
+    return await startCore(engine, { ...options, clock });
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+async function startCore(engine: Engine, options: CoreOptions & { clock: () => number }): Promise<Core> {
+  const ending = new AbortController();
+  const context = await createContext(engine, options, ending.signal);
+  const background = options.background === false ? null : await startMaintenance(context);
+  const drain = (): void => {
+    ending.abort();
+    context.feed.close();
+  };
+  return {
+    ...createOperations(context),
+    tick: () => runMaintenance(context),
+    drain,
+    async close() {
+      drain();
+      context.due.stop();
+      await background?.stop();
+      await writeSightings(context);
+      await context.commits.whenIdle();
+      await engine.close();
+    },
+  };
+}
+
+async function createContext(
+  engine: Engine,
+  { task: policy, observer = {}, clock, random = Math.random }: CoreOptions & { clock: () => number },
+  ending: AbortSignal,
+): Promise<CoreContext> {
+  const settings = new PathSettings();
+  const turns = new PathTurns({
+    weightOf: (path) => settings.weightOf(path),
+    ageingMs: policy.priorityAgeingSeconds * 1000,
+  });
+  settings.replaceAll(await readPathSettings(engine.reader));
+  for await (const flow of waitingFlows(engine.reader)) turns.add(flow.work_directory, flow.priority, flow.run_at);
+  const context: CoreContext = {
+    engine,
+    policy,
+    observer,
+    clock,
+    turns,
+    settings,
+    ending,
+    waiters: new AcquireWaiters(),
+    feed: new EventFeed(await lastEventSeq(engine.reader)),
+    ends: new TaskEnds(),
+    sightings: new WorkerSightings(),
+    counts: await countByStatus(engine.reader),
+    due: new DueTimer(clock, () => {
+      promoteDueTasks(context).catch((error: unknown) => observer.onError?.(error, 'promotion of due tasks'));
+    }),
+    commits: new CommitQueue({
+      engine,
+      surroundings: { policy, turns, settings, random },
+      onCommit(commit, calls, seconds) {
+        observer.onCommit?.({ calls, seconds });
+        announce(context, commit);
+      },
+      onError: (error, doing) => observer.onError?.(error, doing),
+    }),
+  };
+  return context;
+}

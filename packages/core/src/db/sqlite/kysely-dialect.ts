@@ -1,0 +1,96 @@
+import type SqliteDatabase from 'better-sqlite3';
+import {
+  CompiledQuery,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  type QueryResult,
+} from 'kysely';
+
+/**
+ * Kysely on one better-sqlite3 connection, with prepared statements kept (Kysely's own dialect prepares at
+ * every call) and transactions that take the write lock at once (its own begin deferred, and may then meet
+ * SQLITE_BUSY half way).
+ */
+export function sqliteDialect(connection: SqliteConnection): Dialect {
+  return {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new SqliteDriver(connection),
+    createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  };
+}
+
+/** The statements a server uses are few and fixed; a bound keeps ad hoc filters from piling up. */
+const MAX_STATEMENTS = 500;
+
+export class SqliteConnection implements DatabaseConnection {
+  readonly database: SqliteDatabase.Database;
+  readonly #statements = new Map<string, SqliteDatabase.Statement>();
+
+  constructor(database: SqliteDatabase.Database) {
+    this.database = database;
+  }
+
+  prepare(sql: string): SqliteDatabase.Statement {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.database.prepare(sql);
+      if (this.#statements.size >= MAX_STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+    try {
+      const statement = this.prepare(sql);
+      if (statement.reader) return Promise.resolve({ rows: statement.all(...parameters) as Row[] });
+      const { changes } = statement.run(...parameters);
+      return Promise.resolve({ numAffectedRows: BigInt(changes), rows: [] });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async *streamQuery(): AsyncIterableIterator<never> {
+    throw new Error('streaming is not used: results are read in pages');
+  }
+}
+
+class SqliteDriver implements Driver {
+  readonly #connection: SqliteConnection;
+
+  constructor(connection: SqliteConnection) {
+    this.#connection = connection;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<DatabaseConnection> {
+    return this.#connection;
+  }
+
+  async releaseConnection(): Promise<void> {}
+
+  async beginTransaction(): Promise<void> {
+    this.#connection.prepare('BEGIN IMMEDIATE').run();
+  }
+
+  async commitTransaction(): Promise<void> {
+    this.#connection.prepare('COMMIT').run();
+  }
+
+  async rollbackTransaction(): Promise<void> {
+    // A full disk or an I/O error may have rolled back already.
+    if (this.#connection.database.inTransaction) this.#connection.prepare('ROLLBACK').run();
+  }
+
+  async destroy(): Promise<void> {
+    this.#connection.database.close();
+  }
+}

@@ -1,0 +1,144 @@
+import SqliteDatabase from 'better-sqlite3';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Kysely, sql, type Transaction as KyselyTransaction } from 'kysely';
+import {
+  StatementCache,
+  type Dialect,
+  type Engine,
+  type Querier,
+  type Row,
+  type Statement,
+  type Transaction,
+} from '../engine.ts';
+import type { Database } from '../schema.ts';
+import { SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
+
+export interface SqliteOptions {
+  /** File path, or `:memory:`. */
+  path: string;
+  /** `full` survives power loss; `normal` a crash of the process only. */
+  durability: 'full' | 'normal';
+  enableWalMode: boolean;
+  busyTimeoutSeconds: number;
+  /** Milliseconds since the epoch. */
+  clock: () => number;
+}
+
+export const SQLITE: Dialect = {
+  name: 'sqlite',
+  // Without AUTOINCREMENT SQLite takes the largest key plus one: retention leaves the newest row alone.
+  identity: 'INTEGER PRIMARY KEY',
+  inStrings: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
+  inIntegers: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
+  sharesElement: (column, json) =>
+    sql`EXISTS (SELECT 1 FROM json_each(${column}) own JOIN json_each(${json}) wanted ON own.value = wanted.value)`,
+  // One connection writes, in transactions that hold the write lock from their start.
+  forUpdate: sql``,
+  forUpdateSkipLocked: sql``,
+};
+
+/** Opens the file and holds it: a second server on the same file is refused, also after a crash of the first. */
+export function openSqliteEngine(options: SqliteOptions): Engine {
+  const isFile = options.path !== ':memory:';
+  if (isFile) mkdirSync(dirname(options.path), { recursive: true });
+  const lock = isFile ? holdFile(options.path) : null;
+  const writer = new SqliteConnection(open(options));
+  // Readers see only commits: in a file through a connection of their own, in memory by waiting for the writer.
+  const reader = isFile ? new SqliteConnection(open({ ...options, readonly: true })) : writer;
+  const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
+  const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
+  const statements = new StatementCache(writerKysely, SQLITE);
+
+  return {
+    dialect: SQLITE,
+    reader: querier(readerKysely, statements),
+    transaction: (work) =>
+      writerKysely
+        .transaction()
+        .execute((kysely) => work(sqliteTransaction({ kysely, writer, statements, now: options.clock() }))),
+    now: async () => options.clock(),
+    async close() {
+      if (isFile) await readerKysely.destroy();
+      await writerKysely.destroy();
+      lock?.close();
+    },
+  };
+}
+
+function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.Database {
+  const database = new SqliteDatabase(options.path, {
+    readonly: options.readonly ?? false,
+    timeout: options.busyTimeoutSeconds * 1000,
+  });
+  if (!options.readonly) {
+    database.pragma(`journal_mode = ${options.enableWalMode ? 'WAL' : 'DELETE'}`);
+    database.pragma(`synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
+    database.pragma('journal_size_limit = 67108864');
+  }
+  database.pragma('temp_store = MEMORY');
+  database.pragma('cache_size = -16384');
+  return database;
+}
+
+/** SQLite's own file lock on a file beside the database; the system drops it when the process dies. */
+function holdFile(path: string): SqliteDatabase.Database {
+  const lock = new SqliteDatabase(`${path}.lock`, { timeout: 0 });
+  try {
+    lock.pragma('locking_mode = EXCLUSIVE');
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    throw new Error(`database ${path} is in use by another server`, { cause: error });
+  }
+}
+
+function querier(kysely: Kysely<Database>, statements: StatementCache): Querier {
+  return {
+    kysely,
+    async all<Args extends readonly unknown[], R>(statement: Statement<Args, R>, args: Args) {
+      return (await kysely.executeQuery(statements.bind(statement, args))).rows;
+    },
+  };
+}
+
+function sqliteTransaction(context: {
+  kysely: KyselyTransaction<Database>;
+  writer: SqliteConnection;
+  statements: StatementCache;
+  now: number;
+}): Transaction {
+  const { kysely, writer, statements, now } = context;
+  return {
+    now,
+    ...querier(kysely, statements),
+
+    // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
+    async insertRows(table, rows) {
+      const [first] = rows;
+      if (!first) return [];
+      const columns = Object.keys(first);
+      const statement = writer.prepare(
+        `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
+      );
+      return rows.map((row) => Number(statement.run(valuesOf(row, columns)).lastInsertRowid));
+    },
+
+    async updateTasks(rows) {
+      const [first] = rows;
+      if (!first) return;
+      const columns = Object.keys(first).filter((column) => column !== 'seq');
+      const statement = writer.prepare(
+        `UPDATE tasks SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE seq = ?`,
+      );
+      columns.push('seq');
+      for (const row of rows) statement.run(valuesOf(row, columns));
+    },
+  };
+}
+
+function valuesOf(row: Partial<Row<'tasks' | 'events' | 'task_logs'>>, columns: readonly string[]): unknown[] {
+  const values = row as Record<string, unknown>;
+  return columns.map((column) => values[column]);
+}

@@ -1,0 +1,5 @@
+export type { ApiKey, ApiKeys } from './repository/api-key.ts';
+export type { Core, CoreGauges, CoreObserver } from './core-api.ts';
+export { DomainError, invalidField } from './domain-error.ts';
+export { openCore, type CoreOptions } from './core.ts';
+export type { TaskPolicy } from './commit/commit.ts';

@@ -1,0 +1,208 @@
+import { randomUUID } from 'node:crypto';
+import type { EmptyReason } from '@task-orchestrator/contract';
+import { sql, type Kysely, type SelectQueryBuilder } from 'kysely';
+import { defineVerb } from '../commit/commit-queue.ts';
+import type { Commit } from '../commit/commit.ts';
+import { defineStatement, type ArgOf, type Dialect } from '../db/engine.ts';
+import type { Database } from '../db/schema.ts';
+import type { Turn } from '../dispatch/path-turns.ts';
+import { selectorKey, type Selector } from '../dispatch/selector.ts';
+import { PathGuard } from './path-guard.ts';
+import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
+
+export interface AcquireCall {
+  readonly selector: Selector;
+  readonly worker_id: string;
+  readonly limit: number;
+  /** Seconds, or as long as an attempt may take: for callers that do not heartbeat. */
+  readonly lease_seconds: number | 'timeout';
+  readonly acquire_id: string | null;
+}
+
+export interface Acquired {
+  readonly tasks: readonly TaskRow[];
+  /** Why there is none. */
+  readonly reason: EmptyReason | null;
+}
+
+type HeadArgs = [path: string, rank: number, afterRunAt: number, afterSeq: number, limit: number];
+type TaggedHeadArgs = [...HeadArgs, tags: string];
+
+/** Uses the index tasks_waiting. */
+export const headsOfPath = defineStatement<HeadArgs, TaskRow>(selectHeads);
+
+/** The same for tasks with one of some tags. */
+export const taggedHeadsOfPath = defineStatement<TaggedHeadArgs, TaskRow>((kysely, arg, dialect) =>
+  selectHeads(kysely, arg, dialect).where(({ ref }) => dialect.sharesElement(ref('tags'), arg(5))),
+);
+
+function selectHeads(
+  kysely: Kysely<Database>,
+  arg: ArgOf<HeadArgs> | ArgOf<TaggedHeadArgs>,
+  dialect: Dialect,
+): SelectQueryBuilder<Database, 'tasks', TaskRow> {
+  return kysely
+    .selectFrom('tasks')
+    .select(TASK_COLUMNS)
+    .where('status', '=', sql.lit('waiting'))
+    .where('work_directory', '=', arg(0))
+    .where('priority', '=', arg(1))
+    .where(({ eb, refTuple, tuple }) => eb(refTuple('run_at', 'seq'), '>', tuple(arg(2), arg(3))))
+    .orderBy('run_at')
+    .orderBy('seq')
+    .limit(arg(4))
+    .modifyEnd(dialect.forUpdateSkipLocked);
+}
+
+/** Uses the index tasks_acquire_id. */
+export const tasksByAcquireId = defineStatement<[ids: string], TaskRow>((kysely, arg, dialect) =>
+  kysely
+    .selectFrom('tasks')
+    .select(TASK_COLUMNS)
+    .where('status', '=', sql.lit('working'))
+    .where('acquire_id', 'is not', null)
+    .where(({ ref }) => dialect.inStrings(ref('acquire_id').$castTo<string>(), arg(0)))
+    .orderBy('seq')
+    .modifyEnd(dialect.forUpdate),
+);
+
+export const countWorking = defineStatement<[], { working: number }>((kysely) =>
+  kysely
+    .selectFrom('tasks')
+    .select(({ fn }) => fn.countAll<number>().as('working'))
+    .where('status', '=', sql.lit('working')),
+);
+
+/** Hands out the next ready tasks under new leases. */
+export const acquireTasks = defineVerb<AcquireCall, Acquired>({
+  stage: 2,
+  async run(commit, calls) {
+    const replays = await loadReplays(commit, calls);
+    const fresh = calls.filter((call) => !replays.has(call));
+    const taken = new Map<AcquireCall, Acquired>();
+    const guard = await PathGuard.load(commit);
+    let capacity = await freeCapacity(commit);
+    // Calls that want the same are served from one look-up, in the order in which they came.
+    for (const group of Map.groupBy(fresh, ({ selector }) => selectorKey(selector)).values()) {
+      const want = Math.min(sum(group.map(({ limit }) => limit)), capacity);
+      const found =
+        want > 0 ? await takeTasks(commit, guard, group[0]!.selector, want) : { tasks: [], reason: 'limit' as const };
+      capacity -= found.tasks.length;
+      let start = 0;
+      for (const call of group) {
+        const tasks = found.tasks.slice(start, (start += call.limit));
+        for (const task of tasks) startAttempt(commit, task, call);
+        taken.set(call, { tasks, reason: tasks.length > 0 ? null : capacity <= 0 ? 'limit' : found.reason });
+      }
+      await commit.flush();
+      guard.markWritten();
+    }
+    return calls.map((call) => replays.get(call) ?? taken.get(call)!);
+  },
+});
+
+async function loadReplays(commit: Commit, calls: readonly AcquireCall[]): Promise<Map<AcquireCall, Acquired>> {
+  const replays = new Map<AcquireCall, Acquired>();
+  const ids = calls.flatMap(({ acquire_id }) => acquire_id ?? []);
+  if (ids.length === 0) return replays;
+  const rows = await commit.tx.all(tasksByAcquireId, [JSON.stringify(ids)]);
+  if (rows.length === 0) return replays;
+  for (const call of calls) {
+    const tasks = rows.filter((row) => row.acquire_id === call.acquire_id && row.worker_id === call.worker_id);
+    if (tasks.length > 0) replays.set(call, { tasks, reason: null });
+  }
+  return replays;
+}
+
+async function freeCapacity(commit: Commit): Promise<number> {
+  const { maxConcurrentTasks } = commit.policy;
+  if (maxConcurrentTasks === 0) return Infinity;
+  const [row] = await commit.tx.all(countWorking, []);
+  return Math.max(0, maxConcurrentTasks - Number(row?.working ?? 0));
+}
+
+/** Turn by turn until there is enough, or nothing more that may be taken. */
+async function takeTasks(
+  commit: Commit,
+  guard: PathGuard,
+  selector: Selector,
+  want: number,
+): Promise<{ tasks: TaskRow[]; reason: EmptyReason }> {
+  const { turns, now } = commit;
+  const tasks: TaskRow[] = [];
+  const heldPaths = new Map<string, EmptyReason>();
+  const lastTaken = new Map<string, TaskRow>();
+  while (tasks.length < want) {
+    const dealt = turns.deal(selector, want - tasks.length, now, (path) => heldPaths.has(path));
+    if (dealt.length === 0) break;
+    for (const turn of dealt) {
+      const flow = `${turn.rank} ${turn.path}`;
+      const heads = await findHeads(commit, turn, selector.tagsAny, lastTaken.get(flow));
+      const { admitted, obstacle } = await admitHeads(guard, heads);
+      tasks.push(...admitted);
+      if (admitted.length > 0) lastTaken.set(flow, admitted.at(-1)!);
+      if (obstacle) heldPaths.set(turn.path, obstacle);
+      else if (heads.length === turn.quota) turns.moveHead(turn.path, turn.rank, heads.at(-1)!.run_at);
+      else if (selector.tagsAny === null) turns.markEmpty(turn.path, turn.rank);
+      else heldPaths.set(turn.path, 'empty');
+    }
+  }
+  return { tasks, reason: explain(heldPaths) };
+}
+
+function findHeads(
+  commit: Commit,
+  turn: Turn,
+  tagsAny: readonly string[] | null,
+  after: TaskRow | undefined,
+): Promise<TaskRow[]> {
+  const args: HeadArgs = [turn.path, turn.rank, after?.run_at ?? Number.MIN_SAFE_INTEGER, after?.seq ?? 0, turn.quota];
+  if (tagsAny === null) return commit.tx.all(headsOfPath, args);
+  return commit.tx.all(taggedHeadsOfPath, [...args, JSON.stringify(tagsAny)]);
+}
+
+/** Tasks of a path in their order, up to the first that something keeps off: those behind it must not overtake. */
+async function admitHeads(
+  guard: PathGuard,
+  heads: readonly TaskRow[],
+): Promise<{ admitted: TaskRow[]; obstacle: EmptyReason | null }> {
+  const admitted: TaskRow[] = [];
+  for (const head of heads) {
+    const obstacle = await guard.findObstacle(head);
+    if (obstacle) return { admitted, obstacle };
+    guard.admit(head);
+    admitted.push(head);
+  }
+  return { admitted, obstacle: null };
+}
+
+/** The reason that a caller can do least about comes last. */
+function explain(heldPaths: ReadonlyMap<string, EmptyReason>): EmptyReason {
+  const reasons = new Set(heldPaths.values());
+  if (reasons.has('path_busy')) return 'path_busy';
+  return reasons.has('paused') ? 'paused' : 'empty';
+}
+
+function startAttempt(commit: Commit, task: TaskRow, call: AcquireCall): void {
+  const lease_seconds = Math.min(
+    call.lease_seconds === 'timeout' ? task.timeout_seconds : call.lease_seconds,
+    task.timeout_seconds,
+  );
+  commit.change('acquired', task, {
+    status: 'working',
+    attempt: task.attempt + 1,
+    worker_id: call.worker_id,
+    acquire_id: call.acquire_id,
+    lease_token: randomUUID(),
+    lease_epoch: task.lease_epoch + 1,
+    lease_state: 'live',
+    lease_seconds,
+    lease_expires_at: commit.now + lease_seconds * 1000,
+    progress: null,
+    started_at: commit.now,
+  });
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,13 @@
+/** A stored key: only its hash is kept. */
+export interface ApiKey {
+  key_id: string;
+  name: string;
+  created_at: number;
+}
+
+export interface ApiKeys {
+  count(): Promise<number>;
+  /** @param hash SHA-256 of the key, as lower-case hex. */
+  insert(key: { name: string; hash: string }): Promise<ApiKey>;
+  findByHash(hash: string): Promise<ApiKey | undefined>;
+}

@@ -1,0 +1,246 @@
+import type { BatchTask } from '@task-orchestrator/contract';
+import { v7 as uuidv7 } from 'uuid';
+import { defineVerb } from '../commit/commit-queue.ts';
+import type { Commit } from '../commit/commit.ts';
+import { defineStatement, type Row } from '../db/engine.ts';
+import { DomainError, invalidField } from '../domain-error.ts';
+import { fingerprint, isKeyReleased, windowHours } from '../domain/idempotency.ts';
+import { PRIORITY_RANK } from '../domain/priority.ts';
+import { findCycle } from '../domain/reference-cycle.ts';
+import { settleBlocked, settleDependants } from './dependants.ts';
+import { toJsonColumn } from './json-column.ts';
+import { attempt, lockTasks } from './load-tasks.ts';
+import { TASK_COLUMNS, type ControlRow, type TaskRow } from './task-row.ts';
+
+/** Tasks of one caller: all of them come to be, or none. */
+export interface CreateBatch {
+  readonly tasks: readonly BatchTask[];
+  /** Prefix of field names in refusals: `tasks.` for a batch, empty for a single task. */
+  readonly isSingle: boolean;
+}
+
+const tasksByKey = defineStatement<[keys: string], TaskRow>((kysely, arg, dialect) =>
+  kysely
+    .selectFrom('tasks')
+    .select(TASK_COLUMNS)
+    .where('idempotency_key', 'is not', null)
+    .where(({ ref }) => dialect.inStrings(ref('idempotency_key').$castTo<string>(), arg(0)))
+    .modifyEnd(dialect.forUpdate),
+);
+
+/**
+ * Creates tasks, and answers each batch with its rows in order; a row that an idempotency key already stood for is
+ * the task as it is now.
+ */
+export const createTasks = defineVerb<CreateBatch, TaskRow[]>({
+  stage: 1,
+  async run(commit, batches) {
+    const surroundings = await loadSurroundings(commit, batches);
+    const created: NewTask[] = [];
+    const outcomes = batches.map((batch) =>
+      attempt(() => {
+        const drafts = draftBatch(commit, batch, surroundings);
+        // From here on nothing of the batch can be refused.
+        for (const draft of drafts) {
+          if (!draft.isNew) continue;
+          created.push(draft);
+          if (draft.row.idempotency_key !== null) surroundings.byKey.set(draft.row.idempotency_key, draft.row);
+        }
+        return drafts.map(({ row }) => row);
+      }),
+    );
+    await insert(commit, created);
+    return outcomes;
+  },
+});
+
+interface Surroundings {
+  /** Holders of the idempotency keys in question, those of this commit among them. */
+  readonly byKey: Map<string, TaskRow>;
+  /** Tasks that new ones depend on. */
+  readonly dependencies: ReadonlyMap<string, ControlRow>;
+}
+
+interface NewTask {
+  readonly row: TaskRow;
+  readonly isNew: boolean;
+  readonly dependsOn: readonly ControlRow[];
+}
+
+async function loadSurroundings(commit: Commit, batches: readonly CreateBatch[]): Promise<Surroundings> {
+  const tasks = batches.flatMap((batch) => batch.tasks);
+  const keys = tasks.flatMap(({ idempotency_key }) => idempotency_key ?? []);
+  const holders = keys.length === 0 ? [] : await commit.tx.all(tasksByKey, [JSON.stringify(keys)]);
+  const ids = batches.flatMap((batch) => {
+    const refs = new Set(batch.tasks.map(({ ref }) => ref));
+    return batch.tasks.flatMap((task) => task.depends_on.filter((name) => !refs.has(name)));
+  });
+  return {
+    byKey: new Map(holders.map((row) => [row.idempotency_key!, row])),
+    dependencies:
+      ids.length === 0
+        ? new Map()
+        : await lockTasks(
+            commit.tx,
+            ids.map((id) => id.toLowerCase()),
+          ),
+  };
+}
+
+function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundings): NewTask[] {
+  checkReferences(batch);
+  const byRef = new Map<string, ControlRow>();
+  const byKey = new Map<string, TaskRow>();
+  const rows = batch.tasks.map((task, index) => {
+    const { idempotency_key: key } = task;
+    const holder = (key === undefined ? null : byKey.get(key)) ?? findHolder(commit, task, surroundings);
+    const row = holder ?? draftRow(commit, task, fieldOf(batch, index, 'metadata'));
+    if (task.ref !== undefined) byRef.set(task.ref, row);
+    if (key !== undefined) byKey.set(key, checkBody(row, task));
+    return { row, isNew: holder === null };
+  });
+  return rows.map(({ row, isNew }, index) => {
+    const dependsOn = batch.tasks[index]!.depends_on.map((name, position) => {
+      const dependency = byRef.get(name) ?? surroundings.dependencies.get(name.toLowerCase());
+      if (!dependency) throw invalidField(fieldOf(batch, index, `depends_on.${position}`), `there is no task ${name}`);
+      return dependency;
+    });
+    if (isNew && dependsOn.length > 0) {
+      row.depends_on = JSON.stringify(dependsOn.map(({ task_id }) => task_id));
+      row.status = 'blocked';
+    }
+    return { row, isNew, dependsOn: [...new Set(dependsOn)] };
+  });
+}
+
+/** The task that the key already stands for; a key whose window has passed is given back first. */
+function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings): TaskRow | null {
+  if (task.idempotency_key === undefined) return null;
+  const holder = byKey.get(task.idempotency_key);
+  if (!holder) return null;
+  if (isKeyReleased(holder, commit.now)) {
+    commit.update(holder, { idempotency_key: null });
+    byKey.delete(task.idempotency_key);
+    return null;
+  }
+  return checkBody(holder, task);
+}
+
+function checkBody(holder: TaskRow, task: BatchTask): TaskRow {
+  if (holder.idempotency_hash !== fingerprint(task)) {
+    throw new DomainError(
+      'IDEMPOTENCY_MISMATCH',
+      `idempotency_key was used for task ${holder.task_id} with another body`,
+      {
+        field: 'idempotency_key',
+        message: 'must come with the same body as before, or be a new key',
+        task_id: holder.task_id,
+      },
+    );
+  }
+  return holder;
+}
+
+function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskRow {
+  const { now, policy } = commit;
+  const run_at = task.run_at === undefined ? now : Date.parse(task.run_at);
+  return {
+    // Known after the insert.
+    seq: 0,
+    task_id: uuidv7(),
+    work_directory: task.work_directory,
+    status: run_at > now ? 'scheduled' : 'waiting',
+    priority: PRIORITY_RANK[task.priority],
+    attempt: 0,
+    max_attempts: task.max_attempts ?? policy.maxTaskRetries + 1,
+    timeout_seconds: task.timeout_seconds ?? policy.defaultTimeoutSeconds,
+    exclusive: task.exclusive ? 1 : 0,
+    on_dependency_failure: task.on_dependency_failure,
+    run_at,
+    worker_id: null,
+    acquire_id: null,
+    lease_token: null,
+    lease_epoch: 0,
+    lease_state: null,
+    lease_seconds: null,
+    lease_expires_at: null,
+    cancel_requested: 0,
+    idempotency_key: task.idempotency_key ?? null,
+    idempotency_hash: task.idempotency_key === undefined ? null : fingerprint(task),
+    idempotency_window_hours: task.idempotency_key === undefined ? null : windowHours(task.idempotency_window),
+    log_bytes: 0,
+    created_at: now,
+    updated_at: now,
+    started_at: null,
+    finished_at: null,
+    cancel_reason: null,
+    progress: null,
+    error: null,
+    depends_on: null,
+    tags: task.tags.length === 0 ? null : JSON.stringify(task.tags),
+    metadata: isEmpty(task.metadata) ? null : toJsonColumn(metadataField, task.metadata),
+    prompt: task.prompt,
+    result: null,
+  };
+}
+
+function isEmpty(object: object): boolean {
+  for (const _key in object) return false;
+  return true;
+}
+
+async function insert(commit: Commit, created: readonly NewTask[]): Promise<void> {
+  // Keys that were given back must be free before the insert.
+  await commit.flush();
+  const rows = created.map(({ row }) => row);
+  const seqs = await commit.tx.insertRows('tasks', rows.map(withoutSeq));
+  rows.forEach((row, index) => {
+    row.seq = seqs[index]!;
+    commit.record('created', null, row);
+  });
+  await linkDependencies(
+    commit,
+    created.filter(({ dependsOn }) => dependsOn.length > 0),
+  );
+}
+
+function withoutSeq({ seq: _seq, ...columns }: TaskRow): Row<'tasks'> {
+  return columns;
+}
+
+const LINKS_PER_STATEMENT = 200;
+
+async function linkDependencies(commit: Commit, blocked: readonly NewTask[]): Promise<void> {
+  if (blocked.length === 0) return;
+  const links = blocked.flatMap(({ row, dependsOn }) =>
+    dependsOn.map((dependency) => ({ task_seq: row.seq, depends_on_seq: dependency.seq })),
+  );
+  for (let start = 0; start < links.length; start += LINKS_PER_STATEMENT) {
+    const values = links.slice(start, start + LINKS_PER_STATEMENT);
+    await commit.tx.kysely.insertInto('task_dependencies').values(values).execute();
+  }
+  const cancelled = await settleBlocked(
+    commit,
+    blocked.map(({ row }) => row),
+  );
+  await settleDependants(commit, cancelled);
+}
+
+function checkReferences(batch: CreateBatch): void {
+  const refs = new Map<string, readonly string[]>();
+  batch.tasks.forEach((task, index) => {
+    if (task.ref === undefined) return;
+    if (refs.has(task.ref))
+      throw invalidField(fieldOf(batch, index, 'ref'), `must be unique in the batch; ${task.ref} is not`);
+    refs.set(task.ref, task.depends_on);
+  });
+  const cycle = findCycle(refs);
+  if (cycle) {
+    const index = batch.tasks.findIndex(({ ref }) => ref === cycle[0]);
+    throw invalidField(fieldOf(batch, index, 'depends_on'), `must not form a cycle: ${cycle.join(' → ')}`);
+  }
+}
+
+function fieldOf(batch: CreateBatch, index: number, field: string): string {
+  return batch.isSingle ? field : `tasks.${index}.${field}`;
+}

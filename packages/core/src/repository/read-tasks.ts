@@ -1,0 +1,102 @@
+import type { ListInput, ListOutput, Task, TaskFilter, TaskOutcome, TaskStatus } from '@task-orchestrator/contract';
+import { sql } from 'kysely';
+import type { z } from 'zod';
+import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
+import { refuseUnknown } from '../domain/task-state.ts';
+import { readCursor } from './cursor.ts';
+import { matchesFilter } from './filter.ts';
+import { CONTROL_COLUMNS, TASK_COLUMNS, toOutcome, toTask, type ControlRow, type TaskRow } from './task-row.ts';
+
+const taskById = defineStatement<[task_id: string], TaskRow>((kysely, arg) =>
+  kysely.selectFrom('tasks').select(TASK_COLUMNS).where('task_id', '=', arg(0)),
+);
+
+const outcomesById = defineStatement<[ids: string], ControlRow & Pick<TaskRow, 'result' | 'error'>>(
+  (kysely, arg, dialect) =>
+    kysely
+      .selectFrom('tasks')
+      .select([...CONTROL_COLUMNS, 'result', 'error'])
+      .where(({ ref }) => dialect.inStrings(ref('task_id'), arg(0))),
+);
+
+/** @throws TASK_NOT_FOUND */
+export async function getTask(reader: Querier, task_id: string): Promise<Task> {
+  const [row] = await reader.all(taskById, [task_id]);
+  if (!row) throw refuseUnknown(task_id);
+  return toTask(row);
+}
+
+/** @throws TASK_NOT_FOUND when one of them does not exist. */
+export async function getOutcomes(reader: Querier, ids: readonly string[]): Promise<TaskOutcome[]> {
+  const rows = await reader.all(outcomesById, [JSON.stringify(ids)]);
+  const byId = new Map(rows.map((row) => [row.task_id, row]));
+  return [...new Set(ids)].map((task_id) => {
+    const row = byId.get(task_id);
+    if (!row) throw refuseUnknown(task_id);
+    return toOutcome(row);
+  });
+}
+
+/** Newest first. `total` counts the whole filter, so it is left out where a cursor shows that it is known. */
+export async function listTasks(engine: Engine, input: ListInput): Promise<z.infer<typeof ListOutput>> {
+  const { kysely } = engine.reader;
+  const matches = matchesFilter(input, engine.dialect);
+  let page = kysely.selectFrom('tasks').select(TASK_COLUMNS).where(matches);
+  if (input.cursor !== undefined) page = page.where('seq', '<', readCursor(input.cursor));
+  const rows = await page
+    .orderBy('seq', 'desc')
+    .limit(input.limit + 1)
+    .offset(input.offset)
+    .execute();
+  const tasks = rows.slice(0, input.limit);
+  const next_cursor = rows.length > input.limit ? String(tasks.at(-1)!.seq) : null;
+  const answer = { tasks: tasks.map(toTask), next_cursor };
+  return input.cursor === undefined ? { ...answer, total: await countTasks(engine, input) } : answer;
+}
+
+export async function countTasks(engine: Engine, filter: TaskFilter): Promise<number> {
+  const row = await engine.reader.kysely
+    .selectFrom('tasks')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(matchesFilter(filter, engine.dialect))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/** Ids of a filter in creation order, from after `afterSeq`: for operations that go through all of them in pages. */
+export async function pageOfIds(
+  engine: Engine,
+  page: { filter: TaskFilter; statuses: readonly TaskStatus[]; afterSeq: number; limit: number },
+): Promise<{ seq: number; task_id: string }[]> {
+  return engine.reader.kysely
+    .selectFrom('tasks')
+    .select(['seq', 'task_id'])
+    .where(matchesFilter(page.filter, engine.dialect))
+    .where(
+      'status',
+      'in',
+      page.statuses.map((status) => sql.lit(status)),
+    )
+    .where('seq', '>', page.afterSeq)
+    .orderBy('seq')
+    .limit(page.limit)
+    .execute();
+}
+
+export async function countTasksIn(
+  engine: Engine,
+  filter: TaskFilter,
+  statuses: readonly TaskStatus[],
+): Promise<number> {
+  const row = await engine.reader.kysely
+    .selectFrom('tasks')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(matchesFilter(filter, engine.dialect))
+    .where(
+      'status',
+      'in',
+      statuses.map((status) => sql.lit(status)),
+    )
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}

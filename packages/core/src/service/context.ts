@@ -1,0 +1,32 @@
+import type { CommitQueue } from '../commit/commit-queue.ts';
+import type { TaskPolicy } from '../commit/commit.ts';
+import type { CoreObserver } from '../core-api.ts';
+import type { Engine } from '../db/engine.ts';
+import type { AcquireWaiters } from '../dispatch/acquire-waiters.ts';
+import type { DueTimer } from '../dispatch/due-timer.ts';
+import type { EventFeed } from '../dispatch/event-feed.ts';
+import type { PathSettings } from '../dispatch/path-settings.ts';
+import type { PathTurns } from '../dispatch/path-turns.ts';
+import type { TaskEnds } from '../dispatch/task-ends.ts';
+import type { WorkerSightings } from '../dispatch/worker-sightings.ts';
+import type { StatusCounts } from '../repository/statistics.ts';
+
+/** What the parts of one running core share. Everything but the engine is a hint that a restart rebuilds. */
+export interface CoreContext {
+  readonly engine: Engine;
+  readonly commits: CommitQueue;
+  readonly policy: TaskPolicy;
+  readonly observer: CoreObserver;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  readonly turns: PathTurns;
+  readonly settings: PathSettings;
+  readonly waiters: AcquireWaiters;
+  readonly feed: EventFeed;
+  readonly ends: TaskEnds;
+  readonly sightings: WorkerSightings;
+  readonly due: DueTimer;
+  readonly counts: StatusCounts;
+  /** Aborts when the core begins to end: long polls answer, streams finish. */
+  readonly ending: AbortSignal;
+}
