@@ -1,0 +1,48 @@
+import * as z from 'zod';
+
+import { findByteSize } from './byte-size.ts';
+import { databaseUrlForms, isDatabaseUrl } from './database-url.ts';
+
+// Each type describes what it allows: a refusal quotes the description after "allowed is".
+
+export const wholeNumber = (min: number, max: number) =>
+  z.int().min(min).max(max).describe(`a whole number from ${min} to ${max}`);
+
+export const flag = () => z.boolean().describe('true or false');
+
+export const text = (allowed: string) => z.string().min(1).describe(allowed);
+
+/** Text that no message, log or print-out shows. */
+export const secret = (minCharacters: number) =>
+  z
+    .string()
+    .min(minCharacters)
+    .meta({ description: `text of at least ${minCharacters} characters`, isSecret: true });
+
+export const choice = <const Names extends readonly string[]>(names: Names) =>
+  z.enum(names).describe(`one of ${names.join(', ')}`);
+
+/** As `choice`, in any letter case. */
+export const choiceInAnyCase = <const Names extends readonly string[]>(names: Names) =>
+  z
+    .string()
+    .toLowerCase()
+    .pipe(z.enum(names))
+    .describe(`one of ${names.join(', ')}`);
+
+const maxByteSize = 2 ** 30;
+
+/** Bytes, as a number or as text with a unit; always a number once parsed. */
+export const byteSize = () =>
+  z
+    .union([z.number(), z.string().transform(findByteSize)])
+    .pipe(z.int().min(1).max(maxByteSize))
+    .describe('a number of bytes, or text such as "512KiB" or "2MiB", from 1 to 1GiB');
+
+export const databaseUrl = () => z.string().refine(isDatabaseUrl).describe(databaseUrlForms);
+
+export const originList = () =>
+  z.array(z.string().refine(isOrigin)).describe('a list of origins such as "https://app.example.com", or "*"');
+
+const isOrigin = (origin: string): boolean =>
+  origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin);
