@@ -1,10 +1,11 @@
--- One text for every engine. {identity} is its growing integer key that is never used twice.
+-- One text for every engine. {identity} is its growing integer key that is never used twice, {text} text in byte
+-- order, {txid} the transaction that writes; a statement that starts with {postgres} is for that engine alone.
 -- Large columns stand last: a row is read from the front, and most verbs stop before them.
 
 CREATE TABLE tasks (
   seq {identity},
-  task_id TEXT NOT NULL,
-  work_directory TEXT NOT NULL,
+  task_id {text} NOT NULL,
+  work_directory {text} NOT NULL,
   status TEXT NOT NULL,
   priority SMALLINT NOT NULL,
   attempt INTEGER NOT NULL,
@@ -64,6 +65,7 @@ CREATE INDEX task_dependencies_task ON task_dependencies (task_seq);
 
 CREATE TABLE events (
   seq {identity},
+  txid BIGINT NOT NULL DEFAULT {txid},
   task_seq BIGINT NOT NULL,
   type TEXT NOT NULL,
   status TEXT NOT NULL,
@@ -74,6 +76,7 @@ CREATE TABLE events (
   at BIGINT NOT NULL
 );
 CREATE INDEX events_task ON events (task_seq, seq);
+{postgres} CREATE INDEX events_order ON events (txid, seq);
 
 CREATE TABLE task_logs (
   seq {identity},
@@ -94,7 +97,7 @@ CREATE TABLE workers (
 CREATE INDEX workers_seen ON workers (last_seen_at);
 
 CREATE TABLE paths (
-  path TEXT PRIMARY KEY,
+  path {text} PRIMARY KEY,
   paused SMALLINT NOT NULL,
   max_concurrent INTEGER,
   weight DOUBLE PRECISION NOT NULL

@@ -3,7 +3,8 @@ import type { TaskPolicy } from './commit/commit.ts';
 import type { Core, CoreObserver } from './core-api.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
-import { openSqliteEngine } from './db/sqlite/sqlite-engine.ts';
+import { openPostgresEngine, type PostgresOptions } from './db/postgres/postgres-engine.ts';
+import { openSqliteEngine, type SqliteOptions } from './db/sqlite/sqlite-engine.ts';
 import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
 import { DueTimer } from './dispatch/due-timer.ts';
 import { EventFeed } from './dispatch/event-feed.ts';
@@ -11,7 +12,6 @@ import { PathSettings } from './dispatch/path-settings.ts';
 import { PathTurns } from './dispatch/path-turns.ts';
 import { TaskEnds } from './dispatch/task-ends.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
-import { lastEventSeq } from './repository/read-events.ts';
 import { readPathSettings } from './repository/paths.ts';
 import { countByStatus, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
@@ -19,19 +19,15 @@ import type { CoreContext } from './service/context.ts';
 import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
 import { createOperations } from './service/operations.ts';
 
+export type DatabaseOptions =
+  | ({ engine: 'sqlite' } & Omit<SqliteOptions, 'clock'>)
+  | ({ engine: 'postgres' } & Omit<PostgresOptions, 'onError'>);
+
 export interface CoreOptions {
-  database: {
-    engine: 'sqlite';
-    /** File path, or `:memory:`. */
-    path: string;
-    /** `full` survives power loss; `normal` only the death of the process. */
-    durability: 'full' | 'normal';
-    enableWalMode: boolean;
-    busyTimeoutSeconds: number;
-  };
+  database: DatabaseOptions;
   task: TaskPolicy;
   observer?: CoreObserver;
-  /** Milliseconds since the epoch; for tests. */
+  /** Milliseconds since the epoch; for tests on an embedded database. */
   clock?: () => number;
   /** Uniform in [0, 1); for tests. */
   random?: () => number;
@@ -44,18 +40,26 @@ export interface CoreOptions {
  * @throws when the database is in use by another server, cannot be written, or is newer than this code.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const clock = options.clock ?? Date.now;
-  const engine = openSqliteEngine({ ...options.database, clock });
+  const engine = openEngine(options);
   try {
     await migrate(engine);
-    return await startCore(engine, { ...options, clock });
+    return await startCore(engine, options);
   } catch (error) {
     await engine.close();
     throw error;
   }
 }
 
-async function startCore(engine: Engine, options: CoreOptions & { clock: () => number }): Promise<Core> {
+function openEngine({ database, observer, clock = Date.now }: CoreOptions): Engine {
+  switch (database.engine) {
+    case 'sqlite':
+      return openSqliteEngine({ ...database, clock });
+    case 'postgres':
+      return openPostgresEngine({ ...database, onError: (error, doing) => observer?.onError?.(error, doing) });
+  }
+}
+
+async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
   const ending = new AbortController();
   const context = await createContext(engine, options, ending.signal);
   const background = options.background === false ? null : await startMaintenance(context);
@@ -80,7 +84,7 @@ async function startCore(engine: Engine, options: CoreOptions & { clock: () => n
 
 async function createContext(
   engine: Engine,
-  { task: policy, observer = {}, clock, random = Math.random }: CoreOptions & { clock: () => number },
+  { task: policy, observer = {}, random = Math.random }: CoreOptions,
   ending: AbortSignal,
 ): Promise<CoreContext> {
   const settings = new PathSettings();
@@ -89,23 +93,25 @@ async function createContext(
     ageingMs: policy.priorityAgeingSeconds * 1000,
   });
   settings.replaceAll(await readPathSettings(engine.reader));
-  for await (const flow of waitingFlows(engine.reader)) turns.add(flow.work_directory, flow.priority, flow.run_at);
+  for await (const flow of waitingFlows(engine)) turns.add(flow.work_directory, flow.priority, flow.run_at);
   const context: CoreContext = {
     engine,
     policy,
     observer,
-    clock,
     turns,
     settings,
     ending,
     waiters: new AcquireWaiters(),
-    feed: new EventFeed(await lastEventSeq(engine.reader)),
+    feed: new EventFeed(),
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
     counts: await countByStatus(engine.reader),
-    due: new DueTimer(clock, () => {
-      promoteDueTasks(context).catch((error: unknown) => observer.onError?.(error, 'promotion of due tasks'));
-    }),
+    due: new DueTimer(
+      () => engine.clock(),
+      () => {
+        promoteDueTasks(context).catch((error: unknown) => observer.onError?.(error, 'promotion of due tasks'));
+      },
+    ),
     commits: new CommitQueue({
       engine,
       surroundings: { policy, turns, settings, random },

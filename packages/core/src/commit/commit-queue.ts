@@ -1,5 +1,5 @@
 import type { Engine } from '../db/engine.ts';
-import { isOutage } from '../db/outage.ts';
+import { isConflict, isOutage } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import { Commit, type CommitSurroundings } from './commit.ts';
 
@@ -25,6 +25,8 @@ interface Call {
 }
 
 const MAX_CALLS = 1_000;
+/** A commit that met another server's on its way is tried again. */
+const MAX_TRIES = 10;
 
 /**
  * Collects concurrent writes into one durable transaction. An idle queue commits at the end of the current turn
@@ -36,7 +38,7 @@ export class CommitQueue {
   readonly #onCommit: (commit: Commit, calls: number, seconds: number) => void;
   readonly #onError: (error: unknown, doing: string) => void;
   #pending: Call[] = [];
-  #isFlushing = false;
+  #flushing = 0;
   #isScheduled = false;
   #idle: PromiseWithResolvers<void> | null = null;
 
@@ -63,13 +65,13 @@ export class CommitQueue {
 
   /** Resolves when nothing is pending or under way. */
   async whenIdle(): Promise<void> {
-    if (this.#pending.length === 0 && !this.#isFlushing) return;
+    if (this.#pending.length === 0 && this.#flushing === 0) return;
     this.#idle ??= Promise.withResolvers<void>();
     await this.#idle.promise;
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isFlushing) return;
+    if (this.#isScheduled || this.#flushing >= this.#engine.maxConcurrentCommits) return;
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
@@ -78,25 +80,26 @@ export class CommitQueue {
   }
 
   async #flush(): Promise<void> {
-    this.#isFlushing = true;
+    this.#flushing += 1;
     const calls = this.#pending.splice(0, MAX_CALLS);
     await this.#commit(calls);
-    this.#isFlushing = false;
+    this.#flushing -= 1;
     if (this.#pending.length > 0) this.#schedule();
-    else {
+    else if (this.#flushing === 0) {
       this.#idle?.resolve();
       this.#idle = null;
     }
   }
 
-  async #commit(calls: readonly Call[]): Promise<void> {
+  async #commit(calls: readonly Call[], triesLeft = MAX_TRIES): Promise<void> {
     try {
       const started = performance.now();
       const { commit, outcomes } = await this.#transact(calls);
       this.#onCommit(commit, calls.length, (performance.now() - started) / 1000);
       calls.forEach((call, index) => settle(call, outcomes[index]));
     } catch (error) {
-      await this.#recover(calls, error);
+      if (isConflict(error) && triesLeft > 1) await this.#commit(calls, triesLeft - 1);
+      else await this.#recover(calls, error);
     }
   }
 
@@ -119,7 +122,7 @@ export class CommitQueue {
   /** Nothing of a failed transaction happened. An outage is everyone's; a bug is looked for caller by caller. */
   async #recover(calls: readonly Call[], error: unknown): Promise<void> {
     this.#onError(error, 'commit');
-    if (isOutage(error)) {
+    if (isOutage(error) || isConflict(error)) {
       const refusal = new DomainError('UNAVAILABLE', 'the database cannot take writes right now; nothing was changed');
       for (const call of calls) call.reject(refusal);
     } else if (calls.length === 1) calls[0]!.reject(error);

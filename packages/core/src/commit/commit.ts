@@ -48,8 +48,6 @@ export class Commit {
   readonly settings: PathSettings;
   readonly random: () => number;
   readonly changes: Change[] = [];
-  firstEventSeq: number | null = null;
-  lastEventSeq: number | null = null;
   readonly #writes: ({ seq: number } & TaskColumns)[] = [];
 
   constructor(tx: Transaction, surroundings: CommitSurroundings) {
@@ -93,14 +91,11 @@ export class Commit {
     }
   }
 
-  /** The last write of the commit. */
   async writeEvents(): Promise<void> {
-    const keys = await this.tx.insertRows(
+    await this.tx.insertRows(
       'events',
       this.changes.map((change) => toEventRow(change, this.now)),
     );
-    this.lastEventSeq = keys.at(-1) ?? null;
-    this.firstEventSeq = keys[0] ?? null;
   }
 }
 

@@ -1,4 +1,7 @@
+import type { EventType } from '@task-orchestrator/contract';
 import type { Compilable, CompiledQuery, Expression, Kysely, RawBuilder } from 'kysely';
+import type { Flow } from '../repository/statistics.ts';
+import type { EventPosition } from './event-position.ts';
 import type { Database } from './schema.ts';
 
 /**
@@ -10,12 +13,38 @@ export interface Engine {
   readonly reader: Querier;
   /** Runs `work` in one durable transaction and answers after its commit. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
-  /** Milliseconds since the epoch, by the database's own clock where it has one. */
+  /** Milliseconds since the epoch by the database's own clock, as well as this process knows it. */
+  clock(): number;
+  /** The same, asked of the database. */
   now(): Promise<number>;
+  /** Everything up to here in the order of events is committed, and nothing more will come before it. */
+  eventHorizon(): Promise<EventPosition>;
+  /** Transactions that are worth having under way at a time. */
+  readonly maxConcurrentCommits: number;
+  /** Other servers on the same database; null where there can be none. */
+  readonly peers: Peers | null;
   close(): Promise<void>;
 }
 
+/** What servers on one database tell each other. It may get lost: everyone also looks for themselves now and then. */
+export interface Peers {
+  publish(notice: Notice): void;
+  /** `null`: notices may have been missed. */
+  subscribe(listener: (notice: Notice | null) => void): void;
+}
+
+/** What a commit of another server has changed. */
+export interface Notice {
+  readonly types: readonly EventType[];
+  /** Tasks that became ready: path, rank, earliest `run_at`, how many. Null: too many to tell. */
+  readonly ready: readonly (readonly [path: string, rank: number, runAt: number, count: number])[] | null;
+  /** A task has left work, or path settings have changed. */
+  readonly hasFreed: boolean;
+  readonly hasNewSettings: boolean;
+}
+
 export interface Querier {
+  readonly dialect: Dialect;
   readonly kysely: Kysely<Database>;
   /** Runs a statement that was compiled once, with the given arguments. */
   all<Args extends readonly unknown[], Row>(statement: Statement<Args, Row>, args: Args): Promise<Row[]>;
@@ -28,25 +57,41 @@ export interface Transaction extends Querier {
     table: Table,
     rows: readonly Row<Table>[],
   ): Promise<number[]>;
+  /**
+   * Until the transaction ends nobody else hands out tasks (`alone`), or nobody does so alone (`shared`). What holds
+   * between several tasks is decided under this.
+   */
+  lockHandOut(mode: 'alone' | 'shared'): Promise<void>;
   /** Sets the named columns of each row, by `seq`; all rows have the same columns. */
   updateTasks(rows: readonly ({ seq: number } & Partial<Row<'tasks'>>)[]): Promise<void>;
 }
 
 export type Row<Table extends keyof Database> = {
-  [Column in keyof Database[Table] as Column extends 'seq' ? never : Column]: Database[Table][Column];
+  [Column in keyof Database[Table] as Column extends 'seq' | 'txid' ? never : Column]: Database[Table][Column];
 };
 
 /** What engines write differently. */
 export interface Dialect {
   readonly name: string;
-  /** Type of a growing key that is never used twice. */
-  readonly identity: string;
+  /** What the tokens in migrations stand for. */
+  readonly tokens: Readonly<Record<'identity' | 'text' | 'txid', string>>;
+  /** How many schema versions the database may be ahead of the code, for servers of two versions side by side. */
+  readonly newerVersionsAllowed: number;
+  /** Keeps servers that start together from migrating together; nothing where there is only one. */
+  readonly migrationLock: RawBuilder<unknown> | null;
+  /** `events` rows after a position, in the order of events. */
+  eventsAfter(position: EventPosition): RawBuilder<boolean>;
+  readonly eventOrder: RawBuilder<unknown>;
   /** `column` is one of the elements of a JSON array of strings. */
   inStrings(column: Expression<string>, json: string): RawBuilder<boolean>;
   /** `column` is one of the elements of a JSON array of integers. */
   inIntegers(column: Expression<number>, json: string): RawBuilder<boolean>;
   /** A JSON array column shares an element with a JSON array of strings. */
   sharesElement(column: Expression<string | null>, json: string): RawBuilder<boolean>;
+  /** One statement may look up several things, each with a limit of its own. */
+  readonly hasLateral: boolean;
+  /** All paths and ranks with waiting tasks in one statement; null where a seek for each is as quick. */
+  readonly waitingFlows: RawBuilder<Flow> | null;
   /** Appended to a SELECT that reads rows to write them; empty where the transaction alone writes. */
   readonly forUpdate: RawBuilder<unknown>;
   /** The same, leaving out rows that another transaction holds. */

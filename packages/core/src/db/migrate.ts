@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { sql, type Kysely } from 'kysely';
-import type { Engine } from './engine.ts';
+import type { Dialect, Engine } from './engine.ts';
 import type { Database } from './schema.ts';
 
 const FOLDER = new URL('../../../../migrations/', import.meta.url);
@@ -12,20 +12,22 @@ const FOLDER = new URL('../../../../migrations/', import.meta.url);
  */
 export async function migrate(engine: Engine, folder: URL = FOLDER): Promise<string[]> {
   const migrations = await readMigrations(folder);
+  const { migrationLock, newerVersionsAllowed } = engine.dialect;
   return engine.transaction(async ({ kysely, now }) => {
+    await migrationLock?.execute(kysely);
     await sql`CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)`.execute(
       kysely,
     );
     const current = await currentVersion(kysely);
     const newest = migrations.at(-1)?.version ?? 0;
-    if (current > newest) {
+    if (current > newest + newerVersionsAllowed) {
       throw new Error(
         `database is at schema version ${current}, newer than this server's ${newest}: run a newer server`,
       );
     }
     const pending = migrations.filter(({ version }) => version > current);
     for (const { version, name, text } of pending) {
-      for (const statement of splitStatements(text.replaceAll('{identity}', engine.dialect.identity))) {
+      for (const statement of splitStatements(text, engine.dialect)) {
         await sql.raw(statement).execute(kysely);
       }
       await kysely.insertInto('schema_migrations').values({ version, name, applied_at: now }).execute();
@@ -54,10 +56,14 @@ async function readMigrations(folder: URL): Promise<{ version: number; name: str
 }
 
 /** Migrations hold no `;` inside a statement. */
-function splitStatements(text: string): string[] {
+function splitStatements(text: string, { name, tokens }: Dialect): string[] {
   return text
     .replaceAll(/^--.*$/gm, '')
+    .replaceAll('{identity}', tokens.identity)
+    .replaceAll('{text}', tokens.text)
+    .replaceAll('{txid}', tokens.txid)
+    .replaceAll(`{${name}} `, '')
     .split(';')
     .map((statement) => statement.trim())
-    .filter((statement) => statement !== '');
+    .filter((statement) => statement !== '' && !statement.startsWith('{'));
 }

@@ -1,11 +1,41 @@
 /**
- * Whether the database could not do its work for reasons outside the request: disk full, I/O error, locked,
- * connection lost. The caller may try again; nothing was changed.
+ * Whether the database could not do its work for reasons outside the request: disk full, I/O error, locked, out of
+ * reach. The caller may try again.
  */
 export function isOutage(error: unknown): boolean {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return false;
-  return SQLITE_OUTAGE.test(error.code);
+  const code = codeOf(error);
+  if (code !== null) return SQLITE_OUTAGE.test(code) || POSTGRES_OUTAGE.test(code) || NETWORK_OUTAGE.test(code);
+  return error instanceof Error && DRIVER_OUTAGE.test(error.message);
+}
+
+/** Whether the transaction met another one half way, so that the same again may well go through. */
+export function isConflict(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code === null) return false;
+  // Serialization failure, deadlock; and the same idempotency key created by two servers at once.
+  return code === '40001' || code === '40P01' || (code === '23505' && constraintOf(error) === 'tasks_idempotency_key');
 }
 
 /** https://sqlite.org/rescode.html */
 const SQLITE_OUTAGE = /^SQLITE_(FULL|IOERR|BUSY|LOCKED|READONLY|CANTOPEN|NOMEM|PROTOCOL)/;
+
+/**
+ * Connection lost, standby is read-only, out of resources, cancelled by an operator, idle in transaction, shutting
+ * down: https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const POSTGRES_OUTAGE = /^(08...|25006|25P03|53...|55P03|57...|58...|XX000)$/;
+
+const NETWORK_OUTAGE =
+  /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ENOENT)$/;
+
+/** What the pg driver says without a code. */
+const DRIVER_OUTAGE =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed)/;
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
+}
+
+function constraintOf(error: unknown): unknown {
+  return error instanceof Error && 'constraint' in error ? error.constraint : null;
+}

@@ -66,7 +66,8 @@ export interface TasksTable {
 }
 
 export interface EventsTable {
-  /** Global order. */
+  /** Global order: by transaction, then by key. Where one connection writes, the transaction is always 0. */
+  txid: Generated<number>;
   seq: Generated<number>;
   task_seq: number;
   type: EventType;

@@ -1,5 +1,6 @@
-import type { StreamInput, TaskEvent } from '@task-orchestrator/contract';
+import type { EventType, StreamInput, TaskEvent } from '@task-orchestrator/contract';
 import type { Change } from '../commit/commit.ts';
+import { isAfter, parsePosition, type EventPosition } from '../db/event-position.ts';
 import { isBelow } from '../domain/path-tree.ts';
 
 interface Subscriber {
@@ -8,39 +9,51 @@ interface Subscriber {
 }
 
 /**
- * Tells streams when there is something for them to read. It holds a position and no events: a stream reads from
- * the database at its own pace, so a slow one costs nothing.
+ * Tells streams when there is something for them to read. It holds no events: a stream reads from the database at
+ * its own pace, so a slow one costs nothing.
  */
 export class EventFeed {
   readonly #subscribers = new Set<Subscriber>();
-  /** Key of the newest event that may be read. */
-  position: number;
   #isClosed = false;
-
-  constructor(position: number) {
-    this.position = position;
-  }
+  /** Grows with everything that may have brought new events. */
+  version = 0;
 
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
-  publish(changes: readonly Change[], position: number): void {
-    for (const subscriber of [...this.#subscribers]) {
-      if (changes.some((change) => isOfInterest(subscriber.filter, change))) subscriber.wake();
-    }
-    this.position = position;
+  /** Wakes the streams that one of the changes is for. */
+  publish(changes: readonly Change[]): void {
+    this.version++;
+    if (this.#subscribers.size === 0) return;
+    const types = new Set(changes.map(({ type }) => type));
+    this.#wakeEach(({ type, ...filter }) => {
+      if (type !== undefined && !types.has(type)) return false;
+      return changes.some((change) => (type === undefined || type === change.type) && isOfInterest(filter, change));
+    });
   }
 
-  /** Resolves with the position from which to read on, once an event matches `filter`, `signal` aborts or the feed closes. */
-  next(filter: StreamInput, signal: AbortSignal): Promise<number> {
+  /** Wakes the streams that events of these types, of which no more is known, may be for. */
+  publishTypes(types: readonly EventType[]): void {
+    this.version++;
+    this.#wakeEach(({ type }) => type === undefined || types.includes(type));
+  }
+
+  publishAll(): void {
+    this.version++;
+    this.#wakeEach(() => true);
+  }
+
+  /** Resolves when an event may match, after `netMs`, when `signal` aborts or when the feed closes. */
+  next(filter: StreamInput, netMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
+        clearTimeout(net);
         signal.removeEventListener('abort', wake);
         this.#subscribers.delete(subscriber);
-        // Nothing before this position was of interest, or the stream would have been woken for it.
-        resolve(this.position);
+        resolve();
       };
+      const net = setTimeout(wake, netMs);
       const subscriber = { filter, wake };
       this.#subscribers.add(subscriber);
       signal.addEventListener('abort', wake, { once: true });
@@ -50,12 +63,15 @@ export class EventFeed {
 
   close(): void {
     this.#isClosed = true;
-    for (const { wake } of [...this.#subscribers]) wake();
+    this.#wakeEach(() => true);
+  }
+
+  #wakeEach(isMeant: (filter: StreamInput) => boolean): void {
+    for (const { filter, wake } of [...this.#subscribers]) if (isMeant(filter)) wake();
   }
 }
 
-function isOfInterest(filter: StreamInput, { type, task }: Change): boolean {
-  if (filter.type !== undefined && filter.type !== type) return false;
+function isOfInterest(filter: Omit<StreamInput, 'type'>, { task }: Change): boolean {
   if (filter.worker_id !== undefined && filter.worker_id !== task.worker_id) return false;
   if (filter.task_id !== undefined && filter.task_id !== task.task_id) return false;
   if (filter.status !== undefined && filter.status !== task.status) return false;
@@ -64,31 +80,33 @@ function isOfInterest(filter: StreamInput, { type, task }: Change): boolean {
   return filter.subtree === true && isBelow(task.work_directory, directory);
 }
 
-/** Reads a page of events after `after` and up to `upTo`. */
-export type ReadEvents = (page: {
-  filter: StreamInput;
-  after: number;
-  upTo: number;
-  limit: number;
-}) => Promise<TaskEvent[]>;
+/** What a stream reads from. */
+export interface EventSource {
+  /** Events after one position and up to another that match, oldest first. */
+  read(page: { filter: StreamInput; after: EventPosition; upTo: EventPosition; limit: number }): Promise<TaskEvent[]>;
+  horizon(): Promise<EventPosition>;
+}
 
 const PAGE = 200;
 
 /** The events of a filter in their order, from after `start`, for as long as the reader wants. */
 export async function* followEvents(
   feed: EventFeed,
-  read: ReadEvents,
-  { filter, start, signal }: { filter: StreamInput; start: number; signal: AbortSignal },
+  source: EventSource,
+  options: { filter: StreamInput; start: EventPosition; netMs: number; signal: AbortSignal },
 ): AsyncGenerator<TaskEvent, void, undefined> {
-  let position = start;
+  const { filter, netMs, signal } = options;
+  let position = options.start;
   while (!signal.aborted && !feed.isClosed) {
-    const upTo = feed.position;
-    if (upTo > position) {
-      const events = await read({ filter, after: position, upTo, limit: PAGE });
+    const { version } = feed;
+    const upTo = await source.horizon();
+    if (isAfter(upTo, position)) {
+      const events = await source.read({ filter, after: position, upTo, limit: PAGE });
       yield* events;
-      position = events.length < PAGE ? upTo : Number(events.at(-1)!.event_id);
-    } else {
-      position = await feed.next(filter, signal);
+      // Nothing up to the horizon is left out, whether or not it was of interest.
+      position = events.length < PAGE ? upTo : parsePosition(events.at(-1)!.event_id);
+    } else if (feed.version === version) {
+      await feed.next(filter, netMs, signal);
     }
   }
 }

@@ -7,6 +7,10 @@ export class TaskEnds {
     for (const taskId of taskIds) for (const wake of [...(this.#waiting.get(taskId) ?? [])]) wake();
   }
 
+  publishAll(): void {
+    this.publish([...this.#waiting.keys()]);
+  }
+
   /** Calls `wake` whenever one of the tasks finishes, until the returned function is called. */
   subscribe(taskIds: readonly string[], wake: () => void): () => void {
     for (const taskId of taskIds) {

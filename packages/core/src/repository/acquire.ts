@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import type { EmptyReason } from '@task-orchestrator/contract';
-import { sql, type Kysely, type SelectQueryBuilder } from 'kysely';
+import { sql } from 'kysely';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
-import { defineStatement, type ArgOf, type Dialect } from '../db/engine.ts';
-import type { Database } from '../db/schema.ts';
+import { defineStatement } from '../db/engine.ts';
 import type { Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, type Selector } from '../dispatch/selector.ts';
+import { findHeads } from './acquire-heads.ts';
 import { PathGuard } from './path-guard.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
@@ -23,35 +23,6 @@ export interface Acquired {
   readonly tasks: readonly TaskRow[];
   /** Why there is none. */
   readonly reason: EmptyReason | null;
-}
-
-type HeadArgs = [path: string, rank: number, afterRunAt: number, afterSeq: number, limit: number];
-type TaggedHeadArgs = [...HeadArgs, tags: string];
-
-/** Uses the index tasks_waiting. */
-export const headsOfPath = defineStatement<HeadArgs, TaskRow>(selectHeads);
-
-/** The same for tasks with one of some tags. */
-export const taggedHeadsOfPath = defineStatement<TaggedHeadArgs, TaskRow>((kysely, arg, dialect) =>
-  selectHeads(kysely, arg, dialect).where(({ ref }) => dialect.sharesElement(ref('tags'), arg(5))),
-);
-
-function selectHeads(
-  kysely: Kysely<Database>,
-  arg: ArgOf<HeadArgs> | ArgOf<TaggedHeadArgs>,
-  dialect: Dialect,
-): SelectQueryBuilder<Database, 'tasks', TaskRow> {
-  return kysely
-    .selectFrom('tasks')
-    .select(TASK_COLUMNS)
-    .where('status', '=', sql.lit('waiting'))
-    .where('work_directory', '=', arg(0))
-    .where('priority', '=', arg(1))
-    .where(({ eb, refTuple, tuple }) => eb(refTuple('run_at', 'seq'), '>', tuple(arg(2), arg(3))))
-    .orderBy('run_at')
-    .orderBy('seq')
-    .limit(arg(4))
-    .modifyEnd(dialect.forUpdateSkipLocked);
 }
 
 /** Uses the index tasks_acquire_id. */
@@ -135,14 +106,15 @@ async function takeTasks(
   while (tasks.length < want) {
     const dealt = turns.deal(selector, want - tasks.length, now, (path) => heldPaths.has(path));
     if (dealt.length === 0) break;
-    for (const turn of dealt) {
-      const flow = `${turn.rank} ${turn.path}`;
-      const heads = await findHeads(commit, turn, selector.tagsAny, lastTaken.get(flow));
-      const { admitted, obstacle } = await admitHeads(guard, heads);
+    const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
+    const heads = await findHeads(commit, looks, selector.tagsAny);
+    for (const [index, turn] of dealt.entries()) {
+      const found = heads[index]!;
+      const { admitted, obstacle } = await admitHeads(guard, found);
       tasks.push(...admitted);
-      if (admitted.length > 0) lastTaken.set(flow, admitted.at(-1)!);
+      if (admitted.length > 0) lastTaken.set(flowOf(turn), admitted.at(-1)!);
       if (obstacle) heldPaths.set(turn.path, obstacle);
-      else if (heads.length === turn.quota) turns.moveHead(turn.path, turn.rank, heads.at(-1)!.run_at);
+      else if (found.length === turn.quota) turns.moveHead(turn.path, turn.rank, found.at(-1)!.run_at);
       else if (selector.tagsAny === null) turns.markEmpty(turn.path, turn.rank);
       else heldPaths.set(turn.path, 'empty');
     }
@@ -150,15 +122,8 @@ async function takeTasks(
   return { tasks, reason: explain(heldPaths) };
 }
 
-function findHeads(
-  commit: Commit,
-  turn: Turn,
-  tagsAny: readonly string[] | null,
-  after: TaskRow | undefined,
-): Promise<TaskRow[]> {
-  const args: HeadArgs = [turn.path, turn.rank, after?.run_at ?? Number.MIN_SAFE_INTEGER, after?.seq ?? 0, turn.quota];
-  if (tagsAny === null) return commit.tx.all(headsOfPath, args);
-  return commit.tx.all(taggedHeadsOfPath, [...args, JSON.stringify(tagsAny)]);
+function flowOf({ path, rank }: Turn): string {
+  return `${rank} ${path}`;
 }
 
 /** Tasks of a path in their order, up to the first that something keeps off: those behind it must not overtake. */

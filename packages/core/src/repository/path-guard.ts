@@ -74,24 +74,30 @@ export const waitingExclusiveBelow = defineStatement<[after: string, before: str
 export class PathGuard {
   readonly #commit: Commit;
   readonly #exclusive: string[];
+  /** Nobody else hands out until the commit ends, so what was counted stays true. */
+  readonly #isAlone: boolean;
   readonly #hasExclusiveInLine: boolean;
   /** Chosen, but not yet at work as far as the database knows. */
   #admitted: Candidate[] = [];
 
-  private constructor(commit: Commit, exclusive: string[], hasExclusiveInLine: boolean) {
+  private constructor(commit: Commit, known: { exclusive: string[]; isAlone: boolean; hasExclusiveInLine: boolean }) {
     this.#commit = commit;
-    this.#exclusive = exclusive;
-    this.#hasExclusiveInLine = hasExclusiveInLine;
+    this.#exclusive = known.exclusive;
+    this.#isAlone = known.isAlone;
+    this.#hasExclusiveInLine = known.hasExclusiveInLine;
   }
 
+  /**
+   * Hand-outs of several servers go side by side, unless there is a limit or an exclusive task to look after: those
+   * are decided alone. What is read after the lock includes every hand-out before it.
+   */
   static async load(commit: Commit): Promise<PathGuard> {
-    const exclusive = await commit.tx.all(workingExclusive, []);
-    const inLine = await commit.tx.all(anyWaitingExclusive, []);
-    return new PathGuard(
-      commit,
-      exclusive.map(({ work_directory }) => work_directory),
-      inLine.length > 0,
-    );
+    const { tx, policy, settings } = commit;
+    const hasExclusiveInLine = (await tx.all(anyWaitingExclusive, [])).length > 0;
+    const isAlone = hasExclusiveInLine || settings.hasLimits() || policy.maxConcurrentTasks > 0;
+    await tx.lockHandOut(isAlone ? 'alone' : 'shared');
+    const exclusive = (await tx.all(workingExclusive, [])).map(({ work_directory }) => work_directory);
+    return new PathGuard(commit, { exclusive, isAlone, hasExclusiveInLine });
   }
 
   admit(task: Candidate): void {
@@ -112,6 +118,8 @@ export class PathGuard {
     for (const { path, max } of settings.limitsOver(directory)) {
       if ((await this.#countWorkingAround(path)) >= max) return 'path_busy';
     }
+    // An exclusive task that has come in since must wait for a hand-out that is alone.
+    if (task.exclusive && !this.#isAlone) return 'path_busy';
     if (task.exclusive && (await this.#countWorkingAround(directory)) > 0) return 'path_busy';
     if (this.#hasExclusiveInLine && (await this.#isBehindExclusive(task))) return 'path_busy';
     return null;

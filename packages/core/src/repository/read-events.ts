@@ -1,7 +1,8 @@
 import type { EventsInput, EventsOutput, StreamInput, TaskEvent } from '@task-orchestrator/contract';
-import { sql, type SelectQueryBuilder } from 'kysely';
+import { sql, type Selectable, type SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
-import { defineStatement, type Querier } from '../db/engine.ts';
+import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
+import { formatPosition, type EventPosition } from '../db/event-position.ts';
 import type { Database } from '../db/schema.ts';
 import { rangeBelow } from '../domain/path-tree.ts';
 import { refuseUnknown } from '../domain/task-state.ts';
@@ -12,20 +13,11 @@ const taskSeq = defineStatement<[task_id: string], { seq: number; log_bytes: num
   kysely.selectFrom('tasks').select(['seq', 'log_bytes']).where('task_id', '=', arg(0)),
 );
 
-const lastEvent = defineStatement<[], { seq: number }>((kysely) =>
-  kysely.selectFrom('events').select('seq').orderBy('seq', 'desc').limit(1),
-);
-
 /** @throws TASK_NOT_FOUND */
 export async function findTaskSeq(reader: Querier, task_id: string): Promise<{ seq: number; log_bytes: number }> {
   const [row] = await reader.all(taskSeq, [task_id]);
   if (!row) throw refuseUnknown(task_id);
   return row;
-}
-
-export async function lastEventSeq(reader: Querier): Promise<number> {
-  const [row] = await reader.all(lastEvent, []);
-  return row?.seq ?? 0;
 }
 
 /** The history of one task, oldest first. */
@@ -40,16 +32,20 @@ export async function listEvents(
     .limit(input.limit + 1)
     .execute();
   const events = rows.slice(0, input.limit).map(toEvent);
-  return { events, next_cursor: rows.length > input.limit ? events.at(-1)!.event_id : null };
+  return { events, next_cursor: rows.length > input.limit ? String(rows[input.limit - 1]!.seq) : null };
 }
 
 /** A page of the global order after `after` and up to `upTo`, with what the filter lets through. */
 export async function pageOfEvents(
-  reader: Querier,
-  page: { filter: StreamInput; after: number; upTo: number; limit: number },
+  { reader, dialect }: Engine,
+  page: { filter: StreamInput; after: EventPosition; upTo: EventPosition; limit: number },
 ): Promise<TaskEvent[]> {
   const { filter } = page;
-  let query = selectEvents(reader).where('events.seq', '>', page.after).where('events.seq', '<=', page.upTo);
+  let query = selectEvents(reader)
+    .where(dialect.eventsAfter(page.after))
+    .where(({ not }) => not(dialect.eventsAfter(page.upTo)))
+    .clearOrderBy()
+    .orderBy(dialect.eventOrder);
   if (filter.task_id !== undefined) query = query.where('tasks.task_id', '=', filter.task_id);
   if (filter.status !== undefined) query = query.where('events.status', '=', filter.status);
   if (filter.type !== undefined) query = query.where('events.type', '=', filter.type);
@@ -66,20 +62,28 @@ export async function pageOfEvents(
   return (await query.limit(page.limit).execute()).map(toEvent);
 }
 
-type EventRow = Database['events'] & { seq: number; task_id: string; work_directory: string };
+type EventRow = Selectable<Database['events']> & { task_id: string; work_directory: string };
 
 function selectEvents(reader: Querier): SelectQueryBuilder<Database, 'events' | 'tasks', EventRow> {
   return reader.kysely
     .selectFrom('events')
     .innerJoin('tasks', 'tasks.seq', 'events.task_seq')
-    .select(['events.seq', 'events.task_seq', 'events.type', 'events.status', 'events.attempt', 'events.lease_epoch'])
+    .select([
+      'events.seq',
+      'events.txid',
+      'events.task_seq',
+      'events.type',
+      'events.status',
+      'events.attempt',
+      'events.lease_epoch',
+    ])
     .select(['events.worker_id', 'events.data', 'events.at', 'tasks.task_id', 'tasks.work_directory'])
     .orderBy(sql`events.seq`) as unknown as SelectQueryBuilder<Database, 'events' | 'tasks', EventRow>;
 }
 
 function toEvent(row: EventRow): TaskEvent {
   return {
-    event_id: String(row.seq),
+    event_id: formatPosition(row),
     type: row.type,
     task_id: row.task_id,
     work_directory: row.work_directory,

@@ -1,6 +1,5 @@
 import { defineVerb } from '../commit/commit-queue.ts';
 import { defineStatement } from '../db/engine.ts';
-import { lastEventSeq } from './read-events.ts';
 
 /** Uses the index tasks_finished. A task whose idempotency key stands for ever stays. */
 export const removableTasks = defineStatement<[before: number, limit: number], { seq: number }>((kysely, arg) =>
@@ -24,7 +23,10 @@ export const removeFinished = defineVerb<{ finishedBefore: number; limit: number
       const seqs = rows.map(({ seq }) => seq);
       if (seqs.length > 0) {
         // The newest event keeps its place, so that its number is never given out again.
-        const newest = await lastEventSeq(commit.tx);
+        const { newest } = await kysely
+          .selectFrom('events')
+          .select(({ fn }) => fn.max('seq').as('newest'))
+          .executeTakeFirstOrThrow();
         await kysely.deleteFrom('events').where('task_seq', 'in', seqs).where('seq', '<', newest).execute();
         await kysely.deleteFrom('task_logs').where('task_seq', 'in', seqs).execute();
         await kysely.deleteFrom('task_dependencies').where('depends_on_seq', 'in', seqs).execute();

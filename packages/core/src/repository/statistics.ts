@@ -1,6 +1,6 @@
 import type { TaskStatus } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
-import { defineStatement, type Querier } from '../db/engine.ts';
+import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 
 export type StatusCounts = Record<TaskStatus, number>;
@@ -30,7 +30,7 @@ export async function countByStatus(reader: Querier): Promise<StatusCounts> {
   return totals;
 }
 
-type Flow = { work_directory: string; priority: number; run_at: number };
+export type Flow = { work_directory: string; priority: number; run_at: number };
 
 /** The first waiting task of the path and priority after the given ones; uses the index tasks_waiting. */
 export const nextFlow = defineStatement<[work_directory: string, priority: number], Flow>((kysely, arg) =>
@@ -69,7 +69,11 @@ export async function findOldestWaiting(reader: Querier, turns: PathTurns): Prom
 }
 
 /** Every path and priority with waiting tasks, by one seek each, however many tasks there are. */
-export async function* waitingFlows(reader: Querier): AsyncIterable<Flow> {
+export async function* waitingFlows({ reader, dialect }: Engine): AsyncIterable<Flow> {
+  if (dialect.waitingFlows !== null) {
+    yield* (await dialect.waitingFlows.execute(reader.kysely)).rows;
+    return;
+  }
   let [flow] = await reader.all(nextFlow, ['', -1]);
   while (flow) {
     yield flow;

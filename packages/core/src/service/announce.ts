@@ -1,21 +1,37 @@
+import type { TaskStatus } from '@task-orchestrator/contract';
 import type { Change, Commit } from '../commit/commit.ts';
 import { isFinished } from '../domain/task-state.ts';
 import type { CoreContext } from './context.ts';
 
-/** Tells the rest of the process what a commit has changed. Nothing here can fail the commit: it has happened. */
+/** Tells the rest of the process, and other servers, what a commit has changed. The commit itself has happened. */
 export function announce(context: CoreContext, commit: Commit): void {
   const { changes } = commit;
   if (changes.length === 0) return;
   for (const { from, task } of changes) {
-    if (from !== null) context.counts[from] -= 1;
-    context.counts[task.status] += 1;
+    countChange(context, from, task.status);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
   }
+  const hasFreed = changes.some(({ from, task }) => from === 'working' && task.status !== 'working');
   context.waiters.wakeForReady(countReady(changes));
-  if (changes.some(({ from, task }) => from === 'working' && task.status !== 'working')) context.waiters.wakeHeld();
+  if (hasFreed) context.waiters.wakeHeld();
   context.ends.publish(changes.filter(({ task }) => isFinished(task.status)).map(({ task }) => task.task_id));
-  if (commit.lastEventSeq !== null) context.feed.publish(changes, commit.lastEventSeq);
+  context.feed.publish(changes);
   context.observer.onEvents?.(changes.map((change) => measure(change, commit.now)));
+  context.engine.peers?.publish({
+    types: [...new Set(changes.map(({ type }) => type))],
+    ready: changes
+      .filter(({ task }) => task.status === 'waiting')
+      .map(({ task }) => [task.work_directory, task.priority, task.run_at, 1]),
+    hasFreed,
+    hasNewSettings: false,
+  });
+}
+
+/** Where other servers write too, counting is left to the database. */
+function countChange({ engine, counts }: CoreContext, from: TaskStatus | null, to: TaskStatus): void {
+  if (engine.peers !== null) return;
+  if (from !== null) counts[from] -= 1;
+  counts[to] += 1;
 }
 
 function countReady(changes: readonly Change[]): Map<string, number> {

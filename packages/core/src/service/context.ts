@@ -17,8 +17,6 @@ export interface CoreContext {
   readonly commits: CommitQueue;
   readonly policy: TaskPolicy;
   readonly observer: CoreObserver;
-  /** Milliseconds since the epoch. */
-  readonly clock: () => number;
   readonly turns: PathTurns;
   readonly settings: PathSettings;
   readonly waiters: AcquireWaiters;

@@ -4,9 +4,11 @@ import { nextDue, promoteDue } from '../repository/promote-due.ts';
 import { removeFinished } from '../repository/remove-finished.ts';
 import { saveSightings } from '../repository/workers.ts';
 import type { CoreContext } from './context.ts';
+import { followPeers, recount } from './peers.ts';
 
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
+const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
 /** Workers could not reach a server that was down: their leases get this long after its start. */
@@ -16,12 +18,15 @@ const DAY_MS = 86_400_000;
 /** Starts what a core does by itself: leases run out, tasks fall due, sightings are written, old tasks go. */
 export async function startMaintenance(context: CoreContext): Promise<Background> {
   const background = new Background((error, doing) => context.observer.onError?.(error, doing));
-  const sweepFrom = context.clock() + ((await hasExpiredLease(context)) ? GRACE_MS : 0);
+  const sweepFrom = context.engine.clock() + ((await hasExpiredLease(context)) ? GRACE_MS : 0);
   background.every(LEASE_SWEEP_MS, 'lease sweep', async () => {
-    if (context.clock() >= sweepFrom) await sweepLeases(context);
+    if (context.engine.clock() >= sweepFrom) await sweepLeases(context);
   });
   background.every(SIGHTINGS_MS, 'worker sightings', () => writeSightings(context));
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
+  // Tasks that another server has scheduled are not expected here until somebody looks.
+  if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
+  followPeers(context, background);
   await expectNextDue(context);
   return background;
 }
@@ -44,6 +49,8 @@ async function hasExpiredLease({ engine }: CoreContext): Promise<boolean> {
 }
 
 export async function promoteDueTasks(context: CoreContext): Promise<void> {
+  const [next] = await context.engine.reader.all(nextDue, []);
+  if (next && next.run_at > (await context.engine.now())) return context.due.expect(next.run_at);
   while ((await context.commits.run(promoteDue, { limit: STEP })) === STEP) continue;
   await expectNextDue(context);
 }
@@ -59,6 +66,10 @@ export async function writeSightings(context: CoreContext): Promise<void> {
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {
-  const finishedBefore = context.clock() - context.policy.retentionDays * DAY_MS;
-  while ((await context.commits.run(removeFinished, { finishedBefore, limit: STEP })) === STEP) continue;
+  const finishedBefore = context.engine.clock() - context.policy.retentionDays * DAY_MS;
+  let total = 0;
+  for (let removed = STEP; removed === STEP; total += removed) {
+    removed = await context.commits.run(removeFinished, { finishedBefore, limit: STEP });
+  }
+  if (total > 0) await recount(context);
 }

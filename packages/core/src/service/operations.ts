@@ -1,7 +1,8 @@
-import type { AcquireOutput, EmptyReason, StreamInput, TaskStatus } from '@task-orchestrator/contract';
+import type { AcquireOutput, EmptyReason, StreamInput, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
-import { followEvents } from '../dispatch/event-feed.ts';
+import { parsePosition } from '../db/event-position.ts';
+import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
 import { createSelector } from '../dispatch/selector.ts';
 import { DomainError } from '../domain-error.ts';
 import type { AcquireCall, Acquired } from '../repository/acquire.ts';
@@ -22,6 +23,7 @@ import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
+import { recount } from './peers.ts';
 import { pollForTasks } from './poll.ts';
 import { waitForTasks } from './wait.ts';
 
@@ -115,11 +117,13 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       const setting = await commits.run(setPaths, input);
       context.settings.set(setting);
       context.waiters.wakeHeld();
+      engine.peers?.publish({ types: [], ready: [], hasFreed: true, hasNewSettings: true });
       return getPathState(reader, setting);
     },
 
     async getStatistics() {
       const now = await engine.now();
+      if (engine.peers !== null) await recount(context);
       const oldest = await findOldestWaiting(reader, context.turns);
       return {
         total_tasks: Object.values(context.counts).reduce((total, count) => total + count, 0),
@@ -147,7 +151,7 @@ function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired): Acq
 }
 
 /** When it is worth to come back: for a caller that does not wait. */
-function retryAfterSeconds({ due, clock }: CoreContext, reason: EmptyReason): number {
+function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason): number {
   switch (reason) {
     case 'limit':
     case 'path_busy':
@@ -155,7 +159,7 @@ function retryAfterSeconds({ due, clock }: CoreContext, reason: EmptyReason): nu
     case 'paused':
       return 10;
     case 'empty':
-      return Math.min(10, Math.max(0.1, (due.dueAt - clock()) / 1000));
+      return Math.min(10, Math.max(0.1, (due.dueAt - engine.clock()) / 1000));
   }
 }
 
@@ -163,7 +167,7 @@ function sawHeartbeat(
   context: CoreContext,
   { worker_id, ...reply }: HeartbeatResult,
 ): Omit<HeartbeatResult, 'worker_id'> {
-  if (worker_id !== null) context.sightings.sawHeartbeat(worker_id, context.clock());
+  if (worker_id !== null) context.sightings.sawHeartbeat(worker_id, context.engine.clock());
   return reply;
 }
 
@@ -185,11 +189,21 @@ async function answerEach<Item extends { task_id: string }, Value>(
   return { results };
 }
 
-function streamEvents(context: CoreContext, input: StreamInput, signal: AbortSignal): ReturnType<Core['streamEvents']> {
-  const start = input.last_event_id === undefined ? context.feed.position : Number(input.last_event_id);
-  return followEvents(context.feed, (page) => pageOfEvents(context.engine.reader, page), {
-    filter: input,
-    start,
-    signal,
-  });
+/** Where other servers write, a stream also looks for itself this often; alone it hears of everything. */
+const STREAM_NET_MS = 1_000;
+const STREAM_NET_ALONE_MS = 60_000;
+
+async function* streamEvents(
+  context: CoreContext,
+  filter: StreamInput,
+  signal: AbortSignal,
+): AsyncGenerator<TaskEvent> {
+  const { engine, feed } = context;
+  const source: EventSource = {
+    horizon: () => engine.eventHorizon(),
+    read: (page) => pageOfEvents(engine, page),
+  };
+  const start = filter.last_event_id === undefined ? await engine.eventHorizon() : parsePosition(filter.last_event_id);
+  const netMs = engine.peers === null ? STREAM_NET_ALONE_MS : STREAM_NET_MS;
+  yield* followEvents(feed, source, { filter, start, netMs, signal });
 }

@@ -20,7 +20,7 @@ export async function pollForTasks(
   const { waiters, turns, ending } = context;
   const until = performance.now() + waitSeconds * 1000;
   const stop = signal ? AbortSignal.any([signal, ending]) : ending;
-  context.sightings.sawAcquire(call.worker_id, context.clock());
+  context.sightings.sawAcquire(call.worker_id, context.engine.clock());
   for (let isFirst = true; ; isFirst = false) {
     const { version } = turns;
     const acquired = await tryAcquire(context, call, isFirst);

@@ -27,12 +27,22 @@ export interface SqliteOptions {
 
 export const SQLITE: Dialect = {
   name: 'sqlite',
-  // Without AUTOINCREMENT SQLite takes the largest key plus one: retention leaves the newest row alone.
-  identity: 'INTEGER PRIMARY KEY',
+  tokens: {
+    // Without AUTOINCREMENT SQLite takes the largest key plus one: retention leaves the newest row alone.
+    identity: 'INTEGER PRIMARY KEY',
+    text: 'TEXT',
+    txid: '0',
+  },
+  newerVersionsAllowed: 0,
+  migrationLock: null,
+  eventsAfter: ({ seq }) => sql`events.seq > ${seq}`,
+  eventOrder: sql`events.seq`,
   inStrings: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
   inIntegers: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
   sharesElement: (column, json) =>
     sql`EXISTS (SELECT 1 FROM json_each(${column}) own JOIN json_each(${json}) wanted ON own.value = wanted.value)`,
+  hasLateral: false,
+  waitingFlows: null,
   // One connection writes, in transactions that hold the write lock from their start.
   forUpdate: sql``,
   forUpdateSkipLocked: sql``,
@@ -57,7 +67,19 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
       writerKysely
         .transaction()
         .execute((kysely) => work(sqliteTransaction({ kysely, writer, statements, now: options.clock() }))),
+    clock: options.clock,
     now: async () => options.clock(),
+    async eventHorizon() {
+      const row = await readerKysely
+        .selectFrom('events')
+        .select('seq')
+        .orderBy('seq', 'desc')
+        .limit(1)
+        .executeTakeFirst();
+      return { txid: 0, seq: row?.seq ?? 0 };
+    },
+    maxConcurrentCommits: 1,
+    peers: null,
     async close() {
       if (isFile) await readerKysely.destroy();
       await writerKysely.destroy();
@@ -96,6 +118,7 @@ function holdFile(path: string): SqliteDatabase.Database {
 
 function querier(kysely: Kysely<Database>, statements: StatementCache): Querier {
   return {
+    dialect: SQLITE,
     kysely,
     async all<Args extends readonly unknown[], R>(statement: Statement<Args, R>, args: Args) {
       return (await kysely.executeQuery(statements.bind(statement, args))).rows;
@@ -113,6 +136,9 @@ function sqliteTransaction(context: {
   return {
     now,
     ...querier(kysely, statements),
+
+    // The only server, and the only transaction that writes.
+    async lockHandOut() {},
 
     // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
     async insertRows(table, rows) {
