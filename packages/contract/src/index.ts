@@ -5,4 +5,5 @@ export * from './operations.ts';
 export * from './system.ts';
 export * from './task.ts';
 export * from './task-inputs.ts';
+export * from './text.ts';
 export * from './work-directory.ts';

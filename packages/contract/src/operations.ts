@@ -55,7 +55,7 @@ export const operations = {
       summary: 'Create a task',
       input: CreateTask,
       output: Task,
-      errors: ['TASK_NOT_FOUND', 'IDEMPOTENCY_MISMATCH'],
+      errors: ['IDEMPOTENCY_MISMATCH'],
       headers: { 'idempotency-key': 'idempotency_key' },
     }),
     createMany: operation({
@@ -65,7 +65,7 @@ export const operations = {
       summary: 'Create up to 1,000 tasks, all or none; they may depend on each other',
       input: CreateManyInput,
       output: CreateManyOutput,
-      errors: ['TASK_NOT_FOUND', 'IDEMPOTENCY_MISMATCH'],
+      errors: ['IDEMPOTENCY_MISMATCH'],
     }),
     get: operation({
       kind: 'query',

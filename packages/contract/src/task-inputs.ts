@@ -21,16 +21,17 @@ import {
   Timestamp,
   WorkerId,
 } from './task.ts';
+import { shortText, Text } from './text.ts';
 import { WorkDirectory, WorkPath } from './work-directory.ts';
 
 export const MAX_WAIT_SECONDS = 60;
 
-const LeaseToken = z.string().min(1, 'must not be empty').max(100);
+const LeaseToken = shortText(100);
 const LeaseSeconds = z.int().min(1).max(86_400);
 const WaitSeconds = z.number().min(0).max(MAX_WAIT_SECONDS);
-const Reason = z.string().max(1000, 'must have at most 1000 characters');
-const Cursor = z.string().min(1).max(200).meta({ description: 'The `next_cursor` of the page before' });
-const Ref = z.string().min(1, 'must not be empty').max(64, 'must have at most 64 characters');
+const Reason = shortText(1000);
+const Cursor = shortText(200).meta({ description: 'The `next_cursor` of the page before' });
+const Ref = shortText(64);
 
 const taskDraft = {
   work_directory: WorkDirectory,
@@ -61,7 +62,7 @@ export const BatchTask = z.strictObject({
   ...taskDraft,
   ref: Ref.optional(),
   depends_on: z
-    .array(z.string().min(1).max(64))
+    .array(Ref)
     .max(100, 'must have at most 100 tasks')
     .default([])
     .meta({ description: 'Task ids, or `ref`s of the same batch' }),
@@ -159,7 +160,7 @@ export type HeartbeatReply = z.infer<typeof HeartbeatReply>;
 export const CompleteInput = z.strictObject({
   task_id: TaskId,
   lease_token: LeaseToken.optional(),
-  original_prompt: z.string().optional().meta({ description: 'Refused when it differs from the prompt' }),
+  original_prompt: Text.optional().meta({ description: 'Refused when it differs from the prompt' }),
   result: TaskResult.default({ status: 'success' }),
 });
 export type CompleteInput = z.output<typeof CompleteInput>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { shortText, Text } from './text.ts';
 import { WorkDirectory } from './work-directory.ts';
 
 export const PROMPT_MAX_BYTES = 256 * 1024;
@@ -28,12 +29,12 @@ export const Instant = z.iso.datetime({
   error: 'must be an ISO 8601 time with a zone, such as 2024-01-01T00:00:00Z',
 });
 
-export const Tag = z.string().min(1, 'must not be empty').max(64, 'must have at most 64 characters');
+export const Tag = shortText(64);
 export const Tags = z.array(Tag).max(32, 'must have at most 32 tags');
 export const Json = z.unknown().meta({ description: 'Any JSON value' });
 export const Metadata = z.record(z.string(), Json);
-export const WorkerId = z.string().min(1, 'must not be empty').max(200, 'must have at most 200 characters');
-export const IdempotencyKey = z.string().min(1, 'must not be empty').max(255, 'must have at most 255 characters');
+export const WorkerId = shortText(200);
+export const IdempotencyKey = shortText(255);
 
 /**
  * How long an idempotency key stands for its task: until the task has finished, a number of hours
@@ -42,9 +43,7 @@ export const IdempotencyKey = z.string().min(1, 'must not be empty').max(255, 'm
 export const IdempotencyWindow = z.union([z.literal('until_finished'), z.literal('forever'), z.int().min(0).max(8760)]);
 export type IdempotencyWindow = z.infer<typeof IdempotencyWindow>;
 
-export const Prompt = z
-  .string()
-  .min(1, 'must not be empty')
+export const Prompt = Text.min(1, 'must not be empty')
   .refine((prompt) => hasAtMostBytes(prompt, PROMPT_MAX_BYTES), `must have at most ${PROMPT_MAX_BYTES} bytes of UTF-8`)
   .meta({ description: 'What to do: 1 byte to 256 KiB of UTF-8' });
 

@@ -64,7 +64,9 @@ function appendLog(
       rows.push(entry(commit.now, 'info', `[log cut: the task has reached its limit of ${limit} bytes]`));
       break;
     }
-    rows.push(entry(at === undefined ? commit.now : Date.parse(at), stream, text));
+    rows.push(
+      entry(at === undefined ? commit.now : Date.parse(at), stream, text.toWellFormed().replaceAll('\0', '\uFFFD')),
+    );
     appended++;
   }
   if (bytes !== task.log_bytes) commit.update(task, { log_bytes: bytes });

@@ -110,8 +110,16 @@ export function toOutcome(row: ControlRow & Pick<TaskRow, 'result' | 'error'>): 
   };
 }
 
+let lastMs = 0;
+let lastIso = '1970-01-01T00:00:00.000Z';
+
+/** Times come in runs: what a commit touches has its time, and what was created together was created together. */
 export function toIso(ms: number): string {
-  return new Date(ms).toISOString();
+  if (ms !== lastMs) {
+    lastMs = ms;
+    lastIso = new Date(ms).toISOString();
+  }
+  return lastIso;
 }
 
 export function toIsoOrNull(ms: number | null): string | null {

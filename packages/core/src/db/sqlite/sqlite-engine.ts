@@ -12,7 +12,7 @@ import {
   type Transaction,
 } from '../engine.ts';
 import type { Database } from '../schema.ts';
-import { SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
+import { PLACEHOLDER, SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
 
 export interface SqliteOptions {
   /** File path, or `:memory:`. */
@@ -146,7 +146,7 @@ function sqliteTransaction(context: {
       if (!first) return [];
       const columns = Object.keys(first);
       const statement = writer.prepare(
-        `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`,
+        `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
       );
       return rows.map((row) => Number(statement.run(valuesOf(row, columns)).lastInsertRowid));
     },
@@ -156,7 +156,7 @@ function sqliteTransaction(context: {
       if (!first) return;
       const columns = Object.keys(first).filter((column) => column !== 'seq');
       const statement = writer.prepare(
-        `UPDATE tasks SET ${columns.map((column) => `${column} = ?`).join(', ')} WHERE seq = ?`,
+        `UPDATE tasks SET ${columns.map((column) => `${column} = ${PLACEHOLDER}`).join(', ')} WHERE seq = ${PLACEHOLDER}`,
       );
       columns.push('seq');
       for (const row of rows) statement.run(valuesOf(row, columns));
