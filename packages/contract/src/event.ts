@@ -46,7 +46,7 @@ export const StreamInput = z.strictObject({
   subtree: z.boolean().optional(),
   task_id: TaskId.optional(),
   status: TaskStatus.optional(),
-  type: EventType.optional(),
+  type: z.union([EventType, z.array(EventType).min(1)]).optional(),
   worker_id: WorkerId.optional(),
   last_event_id: z
     .string()

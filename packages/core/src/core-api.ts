@@ -71,6 +71,8 @@ export interface Core {
   listLogs(input: z.output<typeof LogsInput>): Promise<z.infer<typeof LogsOutput>>;
   listEvents(input: z.output<typeof EventsInput>): Promise<z.infer<typeof EventsOutput>>;
   waitForTasks(input: WaitInput, signal?: AbortSignal): Promise<z.infer<typeof WaitOutput>>;
+  /** The `event_id` after which a stream that starts now begins. */
+  eventPosition(): Promise<string>;
   /** Ends when `signal` aborts or the core closes. Reads from the database page by page: a slow reader holds nothing. */
   streamEvents(input: StreamInput, signal: AbortSignal): AsyncIterable<TaskEvent>;
   listWorkers(input: z.output<typeof WorkersInput>): Promise<z.infer<typeof WorkersOutput>>;

@@ -41,6 +41,11 @@ export class AcquireWaiters {
     if (ready.size === 0 || this.#entries.size === 0) return;
     const left = new Map(ready);
     for (const entry of [...this.#entries]) {
+      // Whether the tasks have its tags is not known here, so it leaves them to the others as well.
+      if (entry.selector.tagsAny !== null) {
+        if ([...left.keys()].some((path) => selectsPath(entry.selector, path))) entry.wake();
+        continue;
+      }
       let wanted = entry.limit;
       for (const [path, count] of left) {
         if (!selectsPath(entry.selector, path)) continue;

@@ -7,6 +7,7 @@ export class DueTimer {
   /** Milliseconds since the epoch; Infinity when nothing is expected. */
   #dueAt = Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #isStarted = false;
 
   constructor(now: () => number, onDue: () => void) {
     this.#now = now;
@@ -17,11 +18,20 @@ export class DueTimer {
     return this.#dueAt;
   }
 
+  /** From here on it fires; what was expected before is remembered. */
+  start(): void {
+    this.#isStarted = true;
+    const at = this.#dueAt;
+    this.#dueAt = Infinity;
+    this.expect(at);
+  }
+
   /** @param at milliseconds since the epoch */
   expect(at: number): void {
     if (at >= this.#dueAt) return;
     clearTimeout(this.#timer);
     this.#dueAt = at;
+    if (!this.#isStarted) return;
     this.#timer = setTimeout(() => this.#fire(), Math.min(Math.max(0, at - this.#now()), LONGEST_MS)).unref();
   }
 

@@ -27,16 +27,17 @@ export class EventFeed {
     this.version++;
     if (this.#subscribers.size === 0) return;
     const types = new Set(changes.map(({ type }) => type));
-    this.#wakeEach(({ type, ...filter }) => {
-      if (type !== undefined && !types.has(type)) return false;
-      return changes.some((change) => (type === undefined || type === change.type) && isOfInterest(filter, change));
+    this.#wakeEach((filter) => {
+      const wanted = wantedTypes(filter);
+      if (wanted !== null && !wanted.some((type) => types.has(type))) return false;
+      return changes.some((change) => (wanted?.includes(change.type) ?? true) && isOfInterest(filter, change));
     });
   }
 
   /** Wakes the streams that events of these types, of which no more is known, may be for. */
   publishTypes(types: readonly EventType[]): void {
     this.version++;
-    this.#wakeEach(({ type }) => type === undefined || types.includes(type));
+    this.#wakeEach((filter) => wantedTypes(filter)?.some((type) => types.includes(type)) ?? true);
   }
 
   publishAll(): void {
@@ -71,7 +72,12 @@ export class EventFeed {
   }
 }
 
-function isOfInterest(filter: Omit<StreamInput, 'type'>, { task }: Change): boolean {
+/** Null: all of them. */
+export function wantedTypes({ type }: StreamInput): readonly EventType[] | null {
+  return type === undefined ? null : [type].flat();
+}
+
+function isOfInterest(filter: StreamInput, { task }: Change): boolean {
   if (filter.worker_id !== undefined && filter.worker_id !== task.worker_id) return false;
   if (filter.task_id !== undefined && filter.task_id !== task.task_id) return false;
   if (filter.status !== undefined && filter.status !== task.status) return false;

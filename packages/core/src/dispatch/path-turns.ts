@@ -7,16 +7,36 @@ export interface Turn {
   readonly path: string;
   readonly rank: number;
   readonly quota: number;
+  /** The turn is for a task that has waited too long, and for no other. */
+  readonly isAged: boolean;
+  /** Of what is remembered about the path. */
+  readonly version: number;
 }
+
+/** Where the longest-waiting task may be. */
+export interface Head {
+  readonly path: string;
+  readonly rank: number;
+  readonly runAt: number;
+  readonly version: number;
+}
+
+/** Whether a path and rank is passed over, as such or for its turns of long-waiting tasks. */
+export type IsLeftOut = (path: string, rank: number, isAged: boolean) => boolean;
 
 interface PathEntry {
   readonly path: string;
-  /** When the path last had its turn, in turns dealt; 0 for a path that has come in since. */
+  /** When the path last had its turn, in turns dealt; a path that comes in stands behind those that wait for theirs. */
   lastTurn: number;
-  /** Part of a task that the path may still take, for weights that are not whole. */
+  /** Part of its turn that the path has left. */
   deficit: number;
+  /** When something was last dealt to the path, and whether that was a turn of a long-waiting task. */
+  lastDeal: number;
+  wasAged: boolean;
   /** For each rank the earliest `run_at` that may be waiting, or null where nothing is. */
   readonly heads: (number | null)[];
+  /** Changes with each task that became ready here. */
+  version: number;
 }
 
 /**
@@ -31,7 +51,7 @@ export class PathTurns {
   /** Grows with each task that became ready. */
   version = 0;
   #turns = 0;
-  #isAgedTurn = false;
+  #deals = 0;
 
   /** @param options.ageingMs after this long a task takes every second turn from higher priorities; 0 = never. */
   constructor(options: { weightOf: (path: string) => number; ageingMs: number }) {
@@ -43,114 +63,133 @@ export class PathTurns {
     this.version++;
     let entry = this.#entries.get(path);
     if (!entry) {
-      entry = { path, lastTurn: 0, deficit: 0, heads: [null, null, null] };
+      const heads = Array.from<null>({ length: HIGHEST_RANK + 1 }).fill(null);
+      entry = { path, lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false, heads, version: 0 };
       this.#entries.set(path, entry);
     }
+    entry.version = this.version;
     const head = entry.heads[rank];
     if (head === null || head === undefined || runAt < head) entry.heads[rank] = runAt;
   }
 
-  /** A look-up found fewer tasks than it asked for. */
-  markEmpty(path: string, rank: number): void {
+  /**
+   * A look-up showed that no waiting task of the path and rank is older than `runAt`, or with null that none is
+   * waiting. It is not believed if a task has become ready since the turn was dealt.
+   * @returns what was remembered before, or null if nothing has changed.
+   */
+  moveHead({ path, rank, version }: Pick<Turn, 'path' | 'rank' | 'version'>, runAt: number | null): number | null {
     const entry = this.#entries.get(path);
-    if (!entry) return;
-    entry.heads[rank] = null;
+    const before = entry?.heads[rank] ?? null;
+    if (!entry || before === null || entry.version !== version) return null;
+    entry.heads[rank] = runAt;
     if (entry.heads.every((head) => head === null)) this.#entries.delete(path);
+    return before;
   }
 
-  /** A look-up showed that no waiting task of the path and rank is older than `runAt`. */
-  moveHead(path: string, rank: number, runAt: number): void {
-    const entry = this.#entries.get(path);
-    if (entry && entry.heads[rank] !== null) entry.heads[rank] = runAt;
-  }
-
-  /** Where the longest-waiting task may be, by what is remembered. */
-  oldest(): { path: string; rank: number; runAt: number } | null {
-    let found: { path: string; rank: number; runAt: number } | null = null;
-    for (const { path, heads } of this.#entries.values()) {
+  oldest(): Head | null {
+    let found: Head | null = null;
+    for (const { path, heads, version } of this.#entries.values()) {
       heads.forEach((runAt, rank) => {
-        if (runAt !== null && (found === null || runAt < found.runAt)) found = { path, rank, runAt };
+        if (runAt !== null && (found === null || runAt < found.runAt)) found = { path, rank, runAt, version };
       });
     }
     return found;
   }
 
   hasAny(selector: Selector): boolean {
-    return this.#matching(selector, () => false).length > 0;
+    return !this.#matching(selector).next().done;
+  }
+
+  isAged(runAt: number, now: number): boolean {
+    return this.#ageingMs > 0 && runAt <= now - this.#ageingMs;
   }
 
   /**
    * Deals the turns of the next `want` tasks. May deal fewer, never none while a path that matches may have a
    * waiting task: ask again for the rest.
    */
-  deal(selector: Selector, want: number, now: number, isExcluded: (path: string) => boolean): Turn[] {
-    const entries = this.#matching(selector, isExcluded);
-    if (entries.length === 0) return [];
-    const rank = Math.max(...topRanks(entries));
-    const aged = this.#findAged(entries, rank, now);
-    if (aged) {
-      // Every second turn is for those who have waited too long, so these are dealt one by one.
-      this.#isAgedTurn = !this.#isAgedTurn;
-      if (this.#isAgedTurn) return [{ ...aged, quota: 1 }];
-    }
-    const top = entries.filter(({ heads }) => heads[rank] !== null);
+  deal(selector: Selector, want: number, now: number, isLeftOut: IsLeftOut): Turn[] {
+    const entries = [...this.#matching(selector)];
+    const rank = topRank(entries, isLeftOut);
+    if (rank === null) return [];
+    const aged = this.#findAged(entries, rank, now, isLeftOut);
+    // Every second turn is for those who have waited too long, so these are dealt one by one.
+    if (aged && !wasLastDealAged(entries))
+      return [this.#dealTo(aged.entry, { rank: aged.rank, quota: 1, isAged: true })];
+    const top = entries.filter(({ path, heads }) => heads[rank] !== null && !isLeftOut(path, rank, false));
     return this.#dealRank(top, rank, aged ? 1 : want);
   }
 
-  #matching(selector: Selector, isExcluded: (path: string) => boolean): PathEntry[] {
+  *#matching(selector: Selector): Generator<PathEntry, undefined> {
     const { paths, subtree } = selector;
     const isExact = paths !== null && !subtree;
     const candidates = isExact ? paths.map((path) => this.#entries.get(path)) : this.#entries.values();
-    const found: PathEntry[] = [];
-    for (const entry of candidates) {
-      if (entry && (isExact || selectsPath(selector, entry.path)) && !isExcluded(entry.path)) found.push(entry);
-    }
-    return found;
+    for (const entry of candidates) if (entry && (isExact || selectsPath(selector, entry.path))) yield entry;
   }
 
   #dealRank(entries: readonly PathEntry[], rank: number, want: number): Turn[] {
     const [only] = entries;
     if (only && entries.length === 1) {
       only.lastTurn = ++this.#turns;
-      return [{ path: only.path, rank, quota: want }];
+      return [this.#dealTo(only, { rank, quota: want, isAged: false })];
     }
     const queue = new TinyQueue([...entries], (a, b) => a.lastTurn - b.lastTurn);
-    const quotas = new Map<string, number>();
+    const quotas = new Map<PathEntry, number>();
     for (let left = want; left > 0;) {
       const entry = queue.pop()!;
-      entry.lastTurn = ++this.#turns;
-      entry.deficit += this.#weightOf(entry.path);
+      if (entry.deficit < 1) entry.deficit += this.#weightOf(entry.path);
       const quota = Math.min(Math.floor(entry.deficit), left);
-      entry.deficit = left === quota ? 0 : entry.deficit - quota;
+      entry.deficit -= quota;
       left -= quota;
-      if (quota > 0) quotas.set(entry.path, (quotas.get(entry.path) ?? 0) + quota);
+      if (quota > 0) quotas.set(entry, (quotas.get(entry) ?? 0) + quota);
+      // Who wants no more leaves a path in the middle of its turn: it goes on with the next.
+      if (entry.deficit < 1) entry.lastTurn = ++this.#turns;
       queue.push(entry);
     }
-    return [...quotas].map(([path, quota]) => ({ path, rank, quota }));
+    return [...quotas].map(([entry, quota]) => this.#dealTo(entry, { rank, quota, isAged: false }));
+  }
+
+  #dealTo(entry: PathEntry, turn: Pick<Turn, 'rank' | 'quota' | 'isAged'>): Turn {
+    entry.lastDeal = ++this.#deals;
+    entry.wasAged = turn.isAged;
+    return { path: entry.path, version: entry.version, ...turn };
   }
 
   /** The longest-waiting tasks below `rank` that have waited too long. */
-  #findAged(entries: readonly PathEntry[], rank: number, now: number): { path: string; rank: number } | null {
+  #findAged(
+    entries: readonly PathEntry[],
+    rank: number,
+    now: number,
+    isLeftOut: IsLeftOut,
+  ): { entry: PathEntry; rank: number } | null {
     if (this.#ageingMs === 0 || rank === 0) return null;
     let oldest = now - this.#ageingMs;
-    let found: { path: string; rank: number } | null = null;
-    for (const { path, heads } of entries) {
+    let found: { entry: PathEntry; rank: number } | null = null;
+    for (const entry of entries) {
       for (let lower = 0; lower < rank; lower++) {
-        const head = heads[lower];
-        if (head === null || head === undefined || head > oldest) continue;
+        const head = entry.heads[lower] ?? null;
+        if (head === null || head > oldest || isLeftOut(entry.path, lower, true)) continue;
         oldest = head;
-        found = { path, rank: lower };
+        found = { entry, rank: lower };
       }
     }
     return found;
   }
 }
 
-function topRanks(entries: readonly PathEntry[]): Iterable<number> {
-  return new Set(entries.map(({ heads }) => topRank(heads)));
+/** Workers that share no path do not take each other's turns: what counts is what was dealt here last. */
+function wasLastDealAged(entries: readonly PathEntry[]): boolean {
+  let last = entries[0];
+  for (const entry of entries) if (last && entry.lastDeal > last.lastDeal) last = entry;
+  return last?.wasAged ?? false;
 }
 
-function topRank(heads: readonly (number | null)[]): number {
-  for (let rank = HIGHEST_RANK; rank > 0; rank--) if (heads[rank] !== null) return rank;
-  return 0;
+function topRank(entries: readonly PathEntry[], isLeftOut: IsLeftOut): number | null {
+  let top: number | null = null;
+  for (const { path, heads } of entries) {
+    for (let rank = HIGHEST_RANK; rank > (top ?? -1); rank--) {
+      if (heads[rank] !== null && !isLeftOut(path, rank, false)) top = rank;
+    }
+  }
+  return top;
 }

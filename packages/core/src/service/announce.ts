@@ -6,17 +6,18 @@ import type { CoreContext } from './context.ts';
 /** Tells the rest of the process, and other servers, what a commit has changed. The commit itself has happened. */
 export function announce(context: CoreContext, commit: Commit): void {
   const { changes } = commit;
+  for (const status of commit.removed) countChange(context, status, null);
   if (changes.length === 0) return;
   for (const { from, task } of changes) {
     countChange(context, from, task.status);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
   }
-  const hasFreed = changes.some(({ from, task }) => from === 'working' && task.status !== 'working');
+  rememberReady(context, changes);
+  const hasFreed = changes.some(isFreeing);
   context.waiters.wakeForReady(countReady(changes));
   if (hasFreed) context.waiters.wakeHeld();
   context.ends.publish(changes.filter(({ task }) => isFinished(task.status)).map(({ task }) => task.task_id));
   context.feed.publish(changes);
-  context.observer.onEvents?.(changes.map((change) => measure(change, commit.now)));
   context.engine.peers?.publish({
     types: [...new Set(changes.map(({ type }) => type))],
     ready: changes
@@ -25,13 +26,28 @@ export function announce(context: CoreContext, commit: Commit): void {
     hasFreed,
     hasNewSettings: false,
   });
+  context.observer.onEvents?.(changes.map((change) => measure(change, commit.now)));
+}
+
+/** Look-ups that could not see the commit yet may have found that nothing is waiting. */
+function rememberReady({ turns }: CoreContext, changes: readonly Change[]): void {
+  const latest = new Map(changes.map(({ task }) => [task.seq, task]));
+  for (const { status, work_directory, priority, run_at } of latest.values()) {
+    if (status === 'waiting') turns.add(work_directory, priority, run_at);
+  }
+}
+
+/** Whether others may now be handed out: a task has left work, or an exclusive one has left the line without it. */
+function isFreeing({ from, task }: Change): boolean {
+  if (from === 'waiting' && task.exclusive) return task.status !== 'working';
+  return from === 'working' && task.status !== 'working';
 }
 
 /** Where other servers write too, counting is left to the database. */
-function countChange({ engine, counts }: CoreContext, from: TaskStatus | null, to: TaskStatus): void {
+function countChange({ engine, counts }: CoreContext, from: TaskStatus | null, to: TaskStatus | null): void {
   if (engine.peers !== null) return;
   if (from !== null) counts[from] -= 1;
-  counts[to] += 1;
+  if (to !== null) counts[to] += 1;
 }
 
 function countReady(changes: readonly Change[]): Map<string, number> {

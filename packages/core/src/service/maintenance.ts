@@ -4,7 +4,7 @@ import { nextDue, promoteDue } from '../repository/promote-due.ts';
 import { removeFinished } from '../repository/remove-finished.ts';
 import { saveSightings } from '../repository/workers.ts';
 import type { CoreContext } from './context.ts';
-import { followPeers, recount } from './peers.ts';
+import { followPeers } from './peers.ts';
 
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
@@ -27,6 +27,7 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
   followPeers(context, background);
+  context.due.start();
   await expectNextDue(context);
   return background;
 }
@@ -67,9 +68,5 @@ export async function writeSightings(context: CoreContext): Promise<void> {
 
 async function removeOldTasks(context: CoreContext): Promise<void> {
   const finishedBefore = context.engine.clock() - context.policy.retentionDays * DAY_MS;
-  let total = 0;
-  for (let removed = STEP; removed === STEP; total += removed) {
-    removed = await context.commits.run(removeFinished, { finishedBefore, limit: STEP });
-  }
-  if (total > 0) await recount(context);
+  while ((await context.commits.run(removeFinished, { finishedBefore, limit: STEP })) === STEP) continue;
 }

@@ -1,7 +1,7 @@
 import type { AcquireOutput, EmptyReason, StreamInput, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
-import { parsePosition } from '../db/event-position.ts';
+import { formatPosition, parsePosition } from '../db/event-position.ts';
 import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
 import { createSelector } from '../dispatch/selector.ts';
 import { DomainError } from '../domain-error.ts';
@@ -23,6 +23,7 @@ import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
+import { writeSightings } from './maintenance.ts';
 import { recount } from './peers.ts';
 import { pollForTasks } from './poll.ts';
 import { waitForTasks } from './wait.ts';
@@ -109,8 +110,12 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     listLogs: (input) => listLogs(reader, input, policy.maxLogBytes),
     listEvents: (input) => listEvents(reader, input),
     waitForTasks: (input, signal) => waitForTasks(context, input, signal),
+    eventPosition: async () => formatPosition(await engine.eventHorizon()),
     streamEvents: (input, signal) => streamEvents(context, input, signal),
-    listWorkers: (input) => listWorkers(reader, input),
+    async listWorkers(input) {
+      await writeSightings(context);
+      return listWorkers(reader, input);
+    },
     listPaths: (input) => listPaths(reader, input),
 
     async setPath(input) {
@@ -122,6 +127,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     },
 
     async getStatistics() {
+      await writeSightings(context);
       const now = await engine.now();
       if (engine.peers !== null) await recount(context);
       const oldest = await findOldestWaiting(reader, context.turns);

@@ -18,7 +18,8 @@ export async function waitForTasks(
     // Listens before it looks: a task that finishes in between is not missed.
     const { promise: finished, resolve: wake } = Promise.withResolvers<void>();
     const unsubscribe = context.ends.subscribe(input.task_ids, wake);
-    stop.addEventListener('abort', () => wake(), { once: true });
+    const stopWaiting = (): void => wake();
+    stop.addEventListener('abort', stopWaiting, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
       const answer = judge(await getOutcomes(context.engine.reader, input.task_ids), input.until);
@@ -28,6 +29,7 @@ export async function waitForTasks(
       await finished;
     } finally {
       clearTimeout(timer);
+      stop.removeEventListener('abort', stopWaiting);
       unsubscribe();
     }
   }
