@@ -29,13 +29,13 @@ export function ensureInstalled() {
 
 /** Builds the workspace unless its sources are those of the last build. */
 export function ensureBuilt() {
-  const { manifests, folders, sources } = readWorkspace();
+  const { manifests, built, sources } = readWorkspace();
   const state = hash([...manifests, ...sources], (file) => {
     const { size, mtimeMs } = statSync(file);
     return `${size} ${mtimeMs}`;
   });
-  const built = folders.every((folder) => !existsSync(join(folder, 'src')) || existsSync(join(folder, 'dist')));
-  if (built && readStamp('build') === state) return;
+  const isBuilt = built.every((folder) => existsSync(join(folder, 'dist')));
+  if (isBuilt && readStamp('build') === state) return;
   rmSync(stampFile('build'), { force: true });
   quietly('build', ['run', 'build'], 'The lines above are the end of its output.');
   writeStamp('build', state);
@@ -114,8 +114,14 @@ function readWorkspace() {
     ...['package.json', 'pnpm-lock.yaml', 'pnpm-workspace.yaml'].map((name) => join(root, name)),
     ...folders.map((folder) => join(folder, 'package.json')),
   ];
-  const sources = [root, ...folders].flatMap((folder) => filesIn(folder, folder !== root));
-  return { folders, manifests, sources };
+  const built = folders.filter(hasBuild);
+  const sources = [root, ...built].flatMap((folder) => filesIn(folder, folder !== root));
+  return { built, manifests, sources };
+}
+
+/** The others (`bench`) run as they are. */
+function hasBuild(folder) {
+  return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).scripts?.build !== undefined;
 }
 
 /** Files that a build may read: in the root only its configuration, in a package everything but what tools left there. */
