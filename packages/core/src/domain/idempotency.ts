@@ -1,10 +1,13 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { BatchTask, IdempotencyWindow } from '@task-orchestrator/contract';
 
-/** Fingerprint of what was asked, aside from how it was named: the same key with another body is a mistake. */
+/**
+ * Fingerprint of what was asked, aside from how it was named: the same key with another body is a mistake. The
+ * contract's schemas give every field but `metadata` its place.
+ */
 export function fingerprint(task: BatchTask): string {
-  const { idempotency_key: _key, idempotency_window: _window, ref: _ref, ...body } = task;
-  return createHash('sha256').update(canonicalJson(body)).digest('base64url');
+  const { idempotency_key: _key, idempotency_window: _window, ref: _ref, metadata, ...body } = task;
+  return hash('sha256', JSON.stringify(body) + canonicalJson(metadata), 'base64url');
 }
 
 /** Column value: hours after finishing; 0 with `until_finished`; null = for ever. */
