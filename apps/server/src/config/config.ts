@@ -30,7 +30,7 @@ export const DatabaseConfig = z.object({
 });
 export type DatabaseConfig = z.infer<typeof DatabaseConfig>;
 
-/** `timeout` is in seconds, `body_limit` in bytes, `port` 0 asks for any free port. */
+/** `timeout` is in seconds, for a request to arrive; `body_limit` in bytes, `port` 0 asks for any free port. */
 export const ServerConfig = z.object({
   host: text('a host name or address').default('0.0.0.0'),
   port: wholeNumber(0, 65_535).default(8080),
@@ -43,7 +43,7 @@ export type ServerConfig = z.infer<typeof ServerConfig>;
 
 /**
  * Times are in seconds unless the name says otherwise, `max_log_bytes` is per task, 0 means no limit for
- * `max_concurrent_tasks` and never for `priority_ageing_seconds` (seconds of waiting that raise a task one level).
+ * `max_concurrent_tasks` and never for `priority_ageing_seconds` (seconds after which a waiting task takes every second turn from higher priorities).
  */
 export const TaskConfig = z.object({
   max_concurrent_tasks: wholeNumber(0, 1_000_000).default(100),

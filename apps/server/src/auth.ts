@@ -1,0 +1,96 @@
+import { hash as digest, timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ApiKey, ApiKeys } from '@task-orchestrator/core';
+
+/** Who calls: the key, never its secret. */
+export type Caller = Pick<ApiKey, 'key_id' | 'name'>;
+
+export interface Authenticator {
+  /** At once when the key was seen lately, else after asking the database; `undefined` for an unknown key. */
+  find(secret: string): Caller | undefined | Promise<Caller | undefined>;
+}
+
+/** How long a key that was added or removed may go unnoticed. */
+const VALID_MS = 5000;
+const MAX_CACHED = 1000;
+const MAX_SECRET_LENGTH = 512;
+
+const CONFIGURED: Caller = { key_id: 'configured', name: 'security.admin_key' };
+
+/**
+ * Looks keys up by their SHA-256: what timing tells about a hash tells nothing about the key. Secrets that were looked up
+ * lately are remembered as they are, in memory only: hashing them anew would take a tenth of a request's time.
+ * @param adminKey `security.admin_key`, valid beside the stored keys for as long as it is configured.
+ */
+export function createAuthenticator(options: {
+  keys: Pick<ApiKeys, 'findByHash'>;
+  adminKey?: string | undefined;
+  now?: () => number;
+}): Authenticator {
+  const { keys, adminKey, now = performance.now.bind(performance) } = options;
+  const adminHash = adminKey === undefined ? undefined : Buffer.from(hashKey(adminKey));
+  // Apart, so that a flood of guesses cannot push real keys out.
+  const known = new RecentMap<Caller>(MAX_CACHED, VALID_MS);
+  const unknown = new RecentMap<true>(MAX_CACHED, VALID_MS);
+
+  async function findStored(hash: string): Promise<Caller | undefined> {
+    if (adminHash && timingSafeEqual(Buffer.from(hash), adminHash)) return CONFIGURED;
+    const key = await keys.findByHash(hash);
+    return key && { key_id: key.key_id, name: key.name };
+  }
+
+  async function load(secret: string): Promise<Caller | undefined> {
+    const caller = await findStored(hashKey(secret));
+    if (caller) known.set(secret, caller, now());
+    else unknown.set(secret, true, now());
+    return caller;
+  }
+
+  return {
+    find(secret) {
+      if (secret.length > MAX_SECRET_LENGTH) return undefined;
+      const caller = known.get(secret, now());
+      if (caller || unknown.get(secret, now())) return caller;
+      return load(secret);
+    },
+  };
+}
+
+/** SHA-256 as lower-case hex, as keys are stored. */
+export function hashKey(secret: string): string {
+  return digest('sha256', secret);
+}
+
+/** The key that a request shows: `Authorization: Bearer` or `x-api-key`. */
+export function readSecret(headers: IncomingHttpHeaders): string | undefined {
+  const { authorization } = headers;
+  if (authorization !== undefined) return BEARER.exec(authorization)?.[1];
+  const key = headers['x-api-key'];
+  return typeof key === 'string' && key !== '' ? key : undefined;
+}
+
+const BEARER = /^bearer +(\S+) *$/i;
+
+/** The newest entries, each for a while. */
+class RecentMap<Value> {
+  readonly #entries = new Map<string, { value: Value; until: number }>();
+  readonly #maxSize: number;
+  readonly #validMs: number;
+
+  constructor(maxSize: number, validMs: number) {
+    this.#maxSize = maxSize;
+    this.#validMs = validMs;
+  }
+
+  get(key: string, now: number): Value | undefined {
+    const entry = this.#entries.get(key);
+    return entry && entry.until > now ? entry.value : undefined;
+  }
+
+  set(key: string, value: Value, now: number): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, { value, until: now + this.#validMs });
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > this.#maxSize && oldest !== undefined) this.#entries.delete(oldest);
+  }
+}

@@ -1,0 +1,80 @@
+import { parseArgs } from 'node:util';
+import { openCore } from '@task-orchestrator/core';
+import { loadConfig } from './config/load-config.ts';
+import { printConfig } from './config/print-config.ts';
+import { toCoreOptions } from './core-options.ts';
+import { explainStartFailure } from './explain-start-failure.ts';
+import { startServer } from './start-server.ts';
+import { version } from './version.ts';
+
+const USAGE = `Usage: main [options]
+
+Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KEY>.
+
+  --config <folder>  folder of the configuration files (default: config)
+  --print-config     show every setting and where it comes from, and exit
+  --migrate-only     bring the database schema up to date, and exit
+  --version          show the version, and exit
+  --help             show this, and exit
+`;
+
+/** Does what the command line asks for. What keeps the server from starting is told in one line, with exit code 1. */
+export async function run(args: string[]): Promise<void> {
+  try {
+    await dispatch(readOptions(args));
+  } catch (error) {
+    process.stderr.write(`${explainStartFailure(error)}\n`);
+    process.exit(1);
+  }
+}
+
+type Options = ReturnType<typeof readOptions>;
+
+function readOptions(args: string[]) {
+  const { values } = parseArgs({
+    args,
+    options: {
+      config: { type: 'string', default: 'config' },
+      'print-config': { type: 'boolean', default: false },
+      'migrate-only': { type: 'boolean', default: false },
+      version: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return values;
+}
+
+async function dispatch(options: Options): Promise<void> {
+  if (options.help) return void process.stdout.write(USAGE);
+  if (options.version) return void process.stdout.write(`${version}\n`);
+  const loaded = loadConfig({ configDir: options.config });
+  if (options['print-config']) return printConfig(loaded);
+  if (options['migrate-only']) {
+    const core = await openCore({ ...toCoreOptions(loaded.config), background: false });
+    await core.close();
+    return void process.stdout.write('The database schema is up to date\n');
+  }
+  const server = await startServer(loaded.config);
+  stopOnSignal(() => server.stop());
+}
+
+const STOP_WITHIN_MS = 9500;
+
+/** The first signal ends gracefully, a second one at once. */
+function stopOnSignal(stop: () => Promise<void>): void {
+  let isStopping = false;
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(signal === 'SIGINT' ? 130 : 143);
+    isStopping = true;
+    setTimeout(() => process.exit(1), STOP_WITHIN_MS).unref();
+    stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        process.stderr.write(`The server could not end cleanly: ${String(error)}\n`);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+}

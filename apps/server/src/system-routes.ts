@@ -1,0 +1,30 @@
+import type { FastifyInstance } from 'fastify';
+import type { Admit } from './admission.ts';
+import type { HealthCheck } from './health.ts';
+import type { Metrics } from './metrics.ts';
+import { sendJson } from './transports/json-answer.ts';
+
+/** What orchestrators and monitoring ask: liveness, readiness, metrics. */
+export function registerSystemRoutes(
+  app: FastifyInstance,
+  services: { health: HealthCheck; metrics: Metrics; admitToMetrics: Admit | undefined },
+): void {
+  const { health, metrics, admitToMetrics } = services;
+
+  app.get('/health/live', (_request, reply) => sendJson(reply, 200, '{"status":"alive"}'));
+
+  app.get('/health/ready', (_request, reply) => {
+    const answer = (isReady: boolean) =>
+      isReady ? sendJson(reply, 200, '{"status":"ready"}') : sendJson(reply, 503, '{"status":"unavailable"}');
+    health.isReady().then(answer, () => answer(false));
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    ...(admitToMetrics && { onRequest: (request, reply, done) => admitToMetrics(request, reply, 1, done) }),
+    async handler(_request, reply) {
+      return reply.header('content-type', metrics.contentType).send(await metrics.render());
+    },
+  });
+}

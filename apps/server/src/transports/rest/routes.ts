@@ -1,0 +1,107 @@
+import { HTTP_STATUS, type Health, type StreamInput, type TaskEvent } from '@task-orchestrator/contract';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { Admit } from '../../admission.ts';
+import { connectionSignal } from '../../connection-signal.ts';
+import { isWaiting, type CallEndpoint, type Endpoint, type StreamEndpoint } from '../../operations.ts';
+import type { Record, RecorderOf } from '../../record-request.ts';
+import { toRefusal } from '../../refusal.ts';
+import { validateInput } from '../../validate.ts';
+import { sendJson, sendRefusal } from '../json-answer.ts';
+import { wrapData, wrapError } from './envelope.ts';
+import { sendEventStream } from './event-stream.ts';
+import { createInputReader } from './input-reader.ts';
+
+export interface RestServices {
+  endpoints: readonly Endpoint[];
+  admit: Admit;
+  recorderOf: RecorderOf;
+  /** Where a stream that starts now begins. */
+  eventPosition: () => Promise<string>;
+}
+
+/** One route an operation. */
+export function registerRestRoutes(app: FastifyInstance, services: RestServices): void {
+  for (const endpoint of services.endpoints) app.route(toRoute(endpoint, services));
+}
+
+/** Answers a refusal in the envelope and records it; also for requests that found no route. */
+export function createRestRefuser(record: Record) {
+  return (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
+    const refusal = toRefusal(error, request.id);
+    sendRefusal(reply, refusal, wrapError(refusal.body));
+    record(request, { status: refusal.status, refusal });
+  };
+}
+
+/** Only reads may be asked for by HEAD: `GET /tasks/next` acquires. */
+function toRoute(endpoint: Endpoint, { admit, recorderOf, eventPosition }: RestServices): RouteOptions {
+  const { name, operation } = endpoint;
+  const record = recorderOf(operation.method, name);
+  const refuse = createRestRefuser(record);
+  return {
+    method: operation.method,
+    url: toRouteUrl(operation.path),
+    exposeHeadRoute: endpoint.kind === 'query' && operation.method === 'GET',
+    ...(!operation.isPublic && { onRequest: (request, reply, done) => admit(request, reply, 1, done) }),
+    errorHandler: refuse,
+    handler:
+      endpoint.kind === 'subscription'
+        ? toStreamHandler(endpoint, { record, refuse, eventPosition })
+        : toCallHandler(endpoint, record, refuse),
+  };
+}
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
+type Refuse = ReturnType<typeof createRestRefuser>;
+
+const NO_WAIT = {};
+
+function toCallHandler({ operation, run }: CallEndpoint, record: Record, refuse: Refuse): Handler {
+  const readInput = createInputReader(operation);
+  const wrap = operation.isBare ? JSON.stringify : wrapData;
+  return (request, reply) => {
+    const input = validateInput(operation, readInput(request));
+    const waits = isWaiting(input);
+    run(input, waits ? { signal: connectionSignal(reply) } : NO_WAIT).then(
+      (output) => {
+        const status = operation.isBare ? bareStatus(output) : 200;
+        sendJson(reply, status, wrap(output));
+        record(request, { status, isWaiting: waits });
+      },
+      (error: unknown) => refuse(error, request, reply),
+    );
+  };
+}
+
+/** A bare answer has no place for an error, so its HTTP status says whether all is well. */
+function bareStatus(output: unknown): number {
+  return (output as Health).status === 'unhealthy' ? HTTP_STATUS.UNAVAILABLE : 200;
+}
+
+function toStreamHandler(
+  { operation, run }: StreamEndpoint,
+  { record, refuse, eventPosition }: { record: Record; refuse: Refuse; eventPosition: () => Promise<string> },
+): Handler {
+  const readInput = createInputReader(operation);
+  return (request, reply) => {
+    const input = validateInput(operation, readInput(request)) as StreamInput;
+    const signal = connectionSignal(reply);
+    const send = (start: string): void => {
+      const events = run({ ...input, last_event_id: start }, { signal }) as AsyncIterable<TaskEvent>;
+      sendEventStream({ reply, events: toServerSentEvents(events), start, signal }).then(
+        () => record(request, { status: 200, isWaiting: true }),
+        (error: unknown) => record(request, { status: 500, isWaiting: true, refusal: toRefusal(error, request.id) }),
+      );
+    };
+    if (input.last_event_id === undefined) eventPosition().then(send, (error) => refuse(error, request, reply));
+    else send(input.last_event_id);
+  };
+}
+
+async function* toServerSentEvents(events: AsyncIterable<TaskEvent>) {
+  for await (const data of events) yield { id: data.event_id, event: data.type, data };
+}
+
+function toRouteUrl(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1');
+}

@@ -1,0 +1,242 @@
+import { operations, type Operation, type TaskEvent } from '@task-orchestrator/contract';
+import { createTRPCClient, httpLink } from '@trpc/client';
+import { expect, test } from 'vitest';
+import type { AppRouter } from '../src/transports/trpc/router.ts';
+import { KEY, startApp } from './start-app.ts';
+
+type Fields = Record<string, unknown>;
+/** Asks one operation through one door. */
+type Call = (operation: string, input: Fields) => Promise<Fields>;
+/** What an operation is asked in a service that the steps before have left. */
+type Step = readonly [operation: string, input: (call: Call) => Fields | Promise<Fields>];
+
+const work_directory = '/srv/parity';
+const NOBODY = '01920000-0000-7000-8000-000000000000';
+
+const createTask = (call: Call, fields: Fields = {}) =>
+  call('tasks.create', { work_directory, prompt: 'do it', ...fields });
+const taskId = async (call: Call, fields?: Fields) => ({ task_id: (await createTask(call, fields))['task_id'] });
+async function acquireTask(call: Call): Promise<Fields> {
+  await createTask(call);
+  const { tasks } = (await call('tasks.acquire', { work_path: work_directory, worker_id: 'w' })) as { tasks: Fields[] };
+  const { task_id, lease_token } = tasks[0] ?? {};
+  return { task_id, lease_token };
+}
+async function failTask(call: Call): Promise<Fields> {
+  const lease = await acquireTask(call);
+  await call('tasks.fail', { ...lease, error: { message: 'no' }, retryable: false });
+  return { task_id: lease['task_id'] };
+}
+
+/** Every operation, once at least; more often where the answer has more than one form. */
+const steps: readonly Step[] = [
+  ['health.get', () => ({})],
+  [
+    'tasks.create',
+    () => ({
+      work_directory: `${work_directory}/`,
+      prompt: 'do it',
+      priority: 'high',
+      tags: ['a'],
+      metadata: { n: 1 },
+      idempotency_key: 'k',
+    }),
+  ],
+  ['tasks.create', () => ({ work_directory: 'relative', surprise: true })],
+  [
+    'tasks.createMany',
+    () => ({
+      tasks: [
+        { ref: 'a', work_directory, prompt: 'one' },
+        { work_directory, prompt: 'two', depends_on: ['a'] },
+      ],
+    }),
+  ],
+  ['tasks.get', taskId],
+  ['tasks.get', () => ({ task_id: NOBODY })],
+  ['tasks.list', () => ({ status: ['waiting', 'blocked'], limit: 2, subtree: true, work_directory: '/srv' })],
+  ['tasks.next', async (call) => (await createTask(call), { work_path: work_directory, worker_id: 'w' })],
+  ['tasks.next', () => ({ work_path: '/nowhere', worker_id: 'w' })],
+  [
+    'tasks.acquire',
+    async (call) => (await createTask(call), { work_paths: ['/srv'], subtree: true, worker_id: 'w', limit: 3 }),
+  ],
+  ['tasks.acquire', () => ({ work_path: '/nowhere', worker_id: 'w', wait_seconds: 0.01 })],
+  ['tasks.heartbeat', async (call) => ({ ...(await acquireTask(call)), progress: { percent: 50 } })],
+  ['tasks.heartbeat', async (call) => ({ ...(await acquireTask(call)), lease_token: 'stale' })],
+  [
+    'tasks.heartbeatMany',
+    async (call) => ({ heartbeats: [await acquireTask(call), { task_id: NOBODY, lease_token: 'x' }] }),
+  ],
+  [
+    'tasks.complete',
+    async (call) => ({ ...(await acquireTask(call)), result: { output: { any: ['json'] }, more: 1 } }),
+  ],
+  ['tasks.complete', async (call) => ({ ...(await acquireTask(call)), original_prompt: 'something else' })],
+  ['tasks.completeMany', async (call) => ({ completions: [await acquireTask(call), { task_id: NOBODY }] })],
+  ['tasks.fail', async (call) => ({ ...(await acquireTask(call)), error: { message: 'no' }, retryable: false })],
+  ['tasks.release', acquireTask],
+  ['tasks.cancel', async (call) => ({ ...(await taskId(call)), reason: 'no longer needed' })],
+  ['tasks.retry', failTask],
+  ['tasks.retry', taskId],
+  [
+    'tasks.cancelMany',
+    async (call) => (await createTask(call, { tags: ['b'] }), { filter: { tag: 'b' }, dry_run: true }),
+  ],
+  ['tasks.retryMany', async (call) => (await failTask(call), { filter: { status: 'failed' } })],
+  ['tasks.appendLog', async (call) => ({ ...(await acquireTask(call)), entries: [{ text: 'hello' }] })],
+  [
+    'tasks.logs',
+    async (call) => {
+      const lease = await acquireTask(call);
+      await call('tasks.appendLog', { ...lease, entries: [{ text: 'hello', stream: 'stderr' }] });
+      return { task_id: lease['task_id'], limit: 10 };
+    },
+  ],
+  ['tasks.events', failTask],
+  ['tasks.wait', async (call) => ({ task_ids: [(await taskId(call))['task_id']], wait_seconds: 0.01 })],
+  ['events.stream', () => ({ last_event_id: '0', work_directory })],
+  ['workers.list', async (call) => (await acquireTask(call), {})],
+  ['paths.set', () => ({ path: work_directory, max_concurrent: 50 })],
+  ['paths.list', () => ({ limit: 5 })],
+  ['stats.get', () => ({})],
+];
+
+const all = new Map<string, Operation>(
+  Object.entries(operations).flatMap(([group, members]: [string, Record<string, Operation>]) =>
+    Object.entries(members).map(([name, operation]) => [`${group}.${name}`, operation] as const),
+  ),
+);
+
+test('every operation of the contract is compared', () => {
+  expect(new Set(steps.map(([operation]) => operation))).toEqual(new Set(all.keys()));
+});
+
+test('REST and tRPC give the same answers and refusals, as the contract describes them', async () => {
+  const viaRest = await answerAll(restCall);
+  const viaTrpc = await answerAll(trpcCall);
+  for (const [index, [operation]] of steps.entries()) {
+    const answer = viaRest[index];
+    expect({ operation, answer: normalise(viaTrpc[index]) }).toEqual({ operation, answer: normalise(answer) });
+    if (!isRefusal(answer)) expect(all.get(operation)?.output.parse(answer), operation).toEqual(answer);
+  }
+});
+
+function catchRefusal(error: unknown): { refused: unknown } {
+  if (error instanceof Error) throw error;
+  return { refused: error };
+}
+
+function isRefusal(answer: unknown): boolean {
+  return typeof answer === 'object' && answer !== null && 'refused' in answer;
+}
+
+/** All steps, one after the other, on a service of their own. */
+async function answerAll(makeCall: (url: string) => Call): Promise<unknown[]> {
+  const { url, core } = await startApp();
+  const call = makeCall(url);
+  const answers: unknown[] = [];
+  for (const [operation, input] of steps) {
+    const asked = await input(call);
+    // What is written in the background from time to time, such as sightings of workers.
+    await core.tick();
+    answers.push(await call(operation, asked).catch(catchRefusal));
+  }
+  return answers;
+}
+
+const headers = { authorization: `Bearer ${KEY}` };
+
+/** As a caller who has read the OpenAPI document. */
+function restCall(url: string): Call {
+  return async (name, input) => {
+    const { method, path, kind, isBare } = all.get(name)!;
+    const rest = { ...input };
+    const filled = path.replaceAll(/\{(\w+)\}/g, (_, field: string) => {
+      const value = rest[field];
+      delete rest[field];
+      return encodeURIComponent(String(value));
+    });
+    const query = new URLSearchParams(
+      Object.entries(rest).map(([field, value]): [string, string] => [field, String(value)]),
+    );
+    const response =
+      method === 'GET'
+        ? await fetch(`${url}${filled}?${query.toString()}`, { headers })
+        : await fetch(url + filled, {
+            method,
+            body: JSON.stringify(rest),
+            headers: { ...headers, 'content-type': 'application/json' },
+          });
+    if (kind === 'subscription') return readFirstEvent(response);
+    const body = (await response.json()) as Fields;
+    if (isBare) return body;
+    if (body['success'] === true) return body['data'] as Fields;
+    const { code, message, details } = body['error'] as Fields;
+    // What the caller catches; an object, so that it can be compared.
+    throw { status: response.status, code, message, details }; // oxlint-disable-line typescript/only-throw-error
+  };
+}
+
+async function readFirstEvent(response: Response): Promise<Fields> {
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const [, data] = /^data: (.*)\n/m.exec(text) ?? [];
+    if (data !== undefined) return JSON.parse(data) as Fields;
+  }
+  throw new Error('the stream ended');
+}
+
+/** As a program with the official client; the subscription is read as its link would, without an EventSource. */
+function trpcCall(url: string): Call {
+  const client = createTRPCClient<AppRouter>({ links: [httpLink({ url: `${url}/trpc`, headers })] });
+  return async (name, input) => {
+    const { kind } = all.get(name)!;
+    if (kind === 'subscription') {
+      const query = new URLSearchParams({ input: JSON.stringify(input) });
+      return readFirstTracked(
+        await fetch(`${url}/trpc/${name}?${query.toString()}`, {
+          headers: { ...headers, accept: 'text/event-stream' },
+        }),
+      );
+    }
+    const [group = '', member = ''] = name.split('.');
+    const procedures = client as unknown as Record<
+      string,
+      Record<string, Record<string, (input: Fields) => Promise<Fields>>>
+    >;
+    try {
+      return await procedures[group]![member]![kind === 'query' ? 'query' : 'mutate']!(input);
+    } catch (error) {
+      const { message, data } = error as {
+        message: string;
+        data: { httpStatus: number; code: string; details: unknown };
+      };
+      throw { status: data.httpStatus, code: data.code, message, details: data.details }; // oxlint-disable-line typescript/only-throw-error
+    }
+  };
+}
+
+async function readFirstTracked(response: Response): Promise<Fields> {
+  let text = '';
+  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const [, data] = /^data: (.*"event_id".*)\n/m.exec(text) ?? [];
+    if (data !== undefined) return JSON.parse(data) as TaskEvent & Fields;
+  }
+  throw new Error('the stream ended');
+}
+
+/** Ids, tokens, times and numbers of the process differ from run to run. */
+function normalise(value: unknown): unknown {
+  const text = JSON.stringify(value)
+    .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+    .replaceAll(
+      /"(response_time|cpu_usage|uptime_seconds|oldest_waiting_seconds|active_connections)":[\d.]+/g,
+      '"$1":0',
+    )
+    .replaceAll(/"(memory_usage|uptime)":"[^"]+"/g, '"$1":""');
+  return JSON.parse(text);
+}
