@@ -9,7 +9,7 @@ const project = (name: string, root: string, include = ['src/**/*.test.ts', 'tes
 
 export default defineConfig({
   // Workspace packages resolve to their sources: tests need no build.
-  ssr: { resolve: { conditions: ['to-source', 'node', 'import', 'module', 'default'] } },
+  ssr: { resolve: { conditions: ['to-source', 'node'] } },
   test: {
     testTimeout: 10_000,
     hookTimeout: 30_000,
@@ -17,12 +17,23 @@ export default defineConfig({
     passWithNoTests: true,
     projects: [
       project('contract', './packages/contract'),
-      project('core', './packages/core'),
+      {
+        ...project('core', './packages/core'),
+        test: { ...project('core', '').test, globalSetup: ['./test/postgres.setup.ts'] },
+      },
       project('client', './packages/client'),
       project('server', './apps/server'),
       {
         extends: true as const,
-        test: { name: 'e2e', include: ['tests/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: {
+          name: 'e2e',
+          include: ['tests/**/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Tests that load the machine and measure times run alone, after all others.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
       },
     ],
   },

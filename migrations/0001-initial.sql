@@ -54,6 +54,9 @@ CREATE INDEX tasks_lease ON tasks (lease_expires_at) WHERE status = 'working';
 CREATE INDEX tasks_working ON tasks (work_directory) WHERE status = 'working';
 CREATE INDEX tasks_working_exclusive ON tasks (work_directory) WHERE status = 'working' AND exclusive = 1;
 CREATE INDEX tasks_acquire_id ON tasks (acquire_id) WHERE status = 'working' AND acquire_id IS NOT NULL;
+-- What went wrong is looked for among many that went well.
+CREATE INDEX tasks_failed ON tasks (seq) WHERE status = 'failed';
+CREATE INDEX tasks_cancelled ON tasks (seq) WHERE status = 'cancelled';
 CREATE INDEX tasks_finished ON tasks (finished_at, status) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE task_dependencies (

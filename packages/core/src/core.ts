@@ -19,15 +19,18 @@ import type { CoreContext } from './service/context.ts';
 import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
 import { createOperations } from './service/operations.ts';
 
+/** Tasks that are due and could not be made ready are tried again after this long. */
+const DUE_RETRY_MS = 1_000;
+
 export type DatabaseOptions =
   | ({ engine: 'sqlite' } & Omit<SqliteOptions, 'clock'>)
-  | ({ engine: 'postgres' } & Omit<PostgresOptions, 'onError'>);
+  | ({ engine: 'postgres' } & Omit<PostgresOptions, 'onError' | 'clock'>);
 
 export interface CoreOptions {
   database: DatabaseOptions;
   task: TaskPolicy;
   observer?: CoreObserver;
-  /** Milliseconds since the epoch; for tests on an embedded database. */
+  /** Milliseconds since the epoch; for tests. */
   clock?: () => number;
   /** Uniform in [0, 1); for tests. */
   random?: () => number;
@@ -40,7 +43,7 @@ export interface CoreOptions {
  * @throws when the database is in use by another server, cannot be written, or is newer than this code.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const engine = openEngine(options);
+  const engine = await openEngine(options);
   try {
     await migrate(engine);
     return await startCore(engine, options);
@@ -50,12 +53,12 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   }
 }
 
-function openEngine({ database, observer, clock = Date.now }: CoreOptions): Engine {
+function openEngine({ database, observer, clock }: CoreOptions): Engine | Promise<Engine> {
   switch (database.engine) {
     case 'sqlite':
-      return openSqliteEngine({ ...database, clock });
+      return openSqliteEngine({ ...database, clock: clock ?? Date.now });
     case 'postgres':
-      return openPostgresEngine({ ...database, onError: (error, doing) => observer?.onError?.(error, doing) });
+      return openPostgresEngine({ ...database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
   }
 }
 
@@ -75,7 +78,8 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
       drain();
       context.due.stop();
       await background?.stop();
-      await writeSightings(context);
+      // What a full disk keeps from being written down is lost; the end is not held up by it.
+      await writeSightings(context).catch((error: unknown) => options.observer?.onError?.(error, 'worker sightings'));
       await context.commits.whenIdle();
       await engine.close();
     },
@@ -109,15 +113,18 @@ async function createContext(
     due: new DueTimer(
       () => engine.clock(),
       () => {
-        promoteDueTasks(context).catch((error: unknown) => observer.onError?.(error, 'promotion of due tasks'));
+        promoteDueTasks(context).catch((error: unknown) => {
+          observer.onError?.(error, 'promotion of due tasks');
+          context.due.expect(engine.clock() + DUE_RETRY_MS);
+        });
       },
     ),
     commits: new CommitQueue({
       engine,
       surroundings: { policy, turns, settings, random },
       onCommit(commit, calls, seconds) {
-        observer.onCommit?.({ calls, seconds });
         announce(context, commit);
+        observer.onCommit?.({ calls, seconds });
       },
       onError: (error, doing) => observer.onError?.(error, doing),
     }),

@@ -33,7 +33,11 @@ export async function startPostgres(options: { fsync?: boolean } = {}): Promise<
   await mkdir(data, { mode: 0o700 });
   if (UNPRIVILEGED.uid !== undefined) await chown(data, UNPRIVILEGED.uid, UNPRIVILEGED.gid);
   const { initdb, postgres } = await findBinaries(folder);
-  await run(initdb, ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'], UNPRIVILEGED);
+  await run(
+    initdb,
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
+    UNPRIVILEGED,
+  );
   const port = await findFreePort();
   const url = `postgres://postgres@127.0.0.1:${port}`;
   const settings = [

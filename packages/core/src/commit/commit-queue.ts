@@ -1,5 +1,5 @@
-import type { Engine } from '../db/engine.ts';
-import { isConflict, isOutage } from '../db/outage.ts';
+import type { Engine, Transaction } from '../db/engine.ts';
+import { isConflict, isOutage, UncertainCommitError } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import { Commit, type CommitSurroundings } from './commit.ts';
 
@@ -25,6 +25,9 @@ interface Call {
 }
 
 const MAX_CALLS = 1_000;
+const NOTHING_CHANGED = 'the database cannot take writes right now; nothing was changed';
+const UNCERTAIN =
+  'the database was lost during the write, which may have happened: send the same again, with the same keys and tokens';
 /** A commit that met another server's on its way is tried again. */
 const MAX_TRIES = 10;
 
@@ -92,21 +95,32 @@ export class CommitQueue {
   }
 
   async #commit(calls: readonly Call[], triesLeft = MAX_TRIES): Promise<void> {
+    const started = performance.now();
+    let done: { commit: Commit; outcomes: unknown[] };
     try {
-      const started = performance.now();
-      const { commit, outcomes } = await this.#transact(calls);
-      this.#onCommit(commit, calls.length, (performance.now() - started) / 1000);
-      calls.forEach((call, index) => settle(call, outcomes[index]));
+      done = await this.#transact(calls);
     } catch (error) {
-      if (isConflict(error) && triesLeft > 1) await this.#commit(calls, triesLeft - 1);
-      else await this.#recover(calls, error);
+      if (isConflict(error) && triesLeft > 1) return this.#commit(calls, triesLeft - 1);
+      return this.#recover(calls, error);
+    }
+    this.#announce(done.commit, calls.length, (performance.now() - started) / 1000);
+    calls.forEach((call, index) => settle(call, done.outcomes[index]));
+  }
+
+  /** What has been committed must not be done again, whatever those who hear of it do. */
+  #announce(commit: Commit, calls: number, seconds: number): void {
+    try {
+      this.#onCommit(commit, calls, seconds);
+    } catch (error) {
+      this.#onError(error, 'announcement of a commit');
     }
   }
 
   async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {
     const outcomes: unknown[] = Array.from({ length: calls.length });
-    const commit = await this.#engine.transaction(async (tx) => {
-      const commit = new Commit(tx, this.#surroundings);
+    let commit: Commit | undefined;
+    const work = async (tx: Transaction): Promise<Commit> => {
+      commit = new Commit(tx, this.#surroundings);
       for (const [verb, indexes] of groupByVerb(calls)) {
         const items = indexes.map((index) => calls[index]!.item);
         const results = await verb.run(commit, items);
@@ -115,15 +129,23 @@ export class CommitQueue {
       }
       await commit.writeEvents();
       return commit;
-    });
-    return { commit, outcomes };
+    };
+    try {
+      return { commit: await this.#engine.transaction(work), outcomes };
+    } catch (error) {
+      commit?.restoreTurns();
+      throw error;
+    }
   }
 
   /** Nothing of a failed transaction happened. An outage is everyone's; a bug is looked for caller by caller. */
   async #recover(calls: readonly Call[], error: unknown): Promise<void> {
     this.#onError(error, 'commit');
     if (isOutage(error) || isConflict(error)) {
-      const refusal = new DomainError('UNAVAILABLE', 'the database cannot take writes right now; nothing was changed');
+      const refusal = new DomainError(
+        'UNAVAILABLE',
+        error instanceof UncertainCommitError ? UNCERTAIN : NOTHING_CHANGED,
+      );
       for (const call of calls) call.reject(refusal);
     } else if (calls.length === 1) calls[0]!.reject(error);
     else for (const call of calls) await this.#commit([call]);

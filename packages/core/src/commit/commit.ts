@@ -2,7 +2,7 @@ import type { EventType, TaskStatus } from '@task-orchestrator/contract';
 import type { Row, Transaction } from '../db/engine.ts';
 import { TRANSITIONS } from '../domain/task-state.ts';
 import type { PathSettings } from '../dispatch/path-settings.ts';
-import type { PathTurns } from '../dispatch/path-turns.ts';
+import type { PathTurns, Turn } from '../dispatch/path-turns.ts';
 import type { ControlRow } from '../repository/task-row.ts';
 
 /** What is the same for every commit of a process. */
@@ -48,7 +48,10 @@ export class Commit {
   readonly settings: PathSettings;
   readonly random: () => number;
   readonly changes: Change[] = [];
+  /** States of the tasks that are gone. */
+  readonly removed: TaskStatus[] = [];
   readonly #writes: ({ seq: number } & TaskColumns)[] = [];
+  readonly #moved: { path: string; rank: number; runAt: number }[] = [];
 
   constructor(tx: Transaction, surroundings: CommitSurroundings) {
     this.tx = tx;
@@ -80,6 +83,17 @@ export class Commit {
     if (task.status === 'waiting') this.turns.add(task.work_directory, task.priority, task.run_at);
   }
 
+  /** What a look-up for a turn has shown, as `PathTurns.moveHead`; taken back if the commit does not happen. */
+  moveHead({ path, rank, version }: Turn, runAt: number | null): void {
+    const before = this.turns.moveHead({ path, rank, version }, runAt);
+    if (before !== null) this.#moved.push({ path, rank, runAt: before });
+  }
+
+  /** After a rollback: tasks that were to be handed out are waiting still. */
+  restoreTurns(): void {
+    for (const { path, rank, runAt } of this.#moved) this.turns.add(path, rank, runAt);
+  }
+
   /** Brings what was set so far into the database, so that statements see it. */
   async flush(): Promise<void> {
     const writes = this.#writes.splice(0);
@@ -92,7 +106,7 @@ export class Commit {
   }
 
   async writeEvents(): Promise<void> {
-    await this.tx.insertRows(
+    await this.tx.appendRows(
       'events',
       this.changes.map((change) => toEventRow(change, this.now)),
     );

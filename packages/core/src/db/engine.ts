@@ -11,8 +11,12 @@ export interface Engine {
   readonly dialect: Dialect;
   /** For reads outside a commit: sees only what is committed. */
   readonly reader: Querier;
-  /** Runs `work` in one durable transaction and answers after its commit. */
-  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one durable transaction and answers after its commit.
+   * @param options.isPatient statements may take as long as they want
+   * @throws UncertainCommitError when nobody knows whether it was committed.
+   */
+  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: { isPatient?: boolean }): Promise<T>;
   /** Milliseconds since the epoch by the database's own clock, as well as this process knows it. */
   clock(): number;
   /** The same, asked of the database. */
@@ -57,6 +61,8 @@ export interface Transaction extends Querier {
     table: Table,
     rows: readonly Row<Table>[],
   ): Promise<number[]>;
+  /** The same where nobody asks for the keys. Like updates it may be under way still: what is sent after it comes after it. */
+  appendRows<Table extends 'events' | 'task_logs'>(table: Table, rows: readonly Row<Table>[]): Promise<void>;
   /**
    * Until the transaction ends nobody else hands out tasks (`alone`), or nobody does so alone (`shared`). What holds
    * between several tasks is decided under this.
@@ -73,6 +79,8 @@ export type Row<Table extends keyof Database> = {
 /** What engines write differently. */
 export interface Dialect {
   readonly name: string;
+  /** Other servers may write to the same database. */
+  readonly isShared: boolean;
   /** What the tokens in migrations stand for. */
   readonly tokens: Readonly<Record<'identity' | 'text' | 'txid', string>>;
   /** How many schema versions the database may be ahead of the code, for servers of two versions side by side. */
@@ -82,6 +90,8 @@ export interface Dialect {
   /** `events` rows after a position, in the order of events. */
   eventsAfter(position: EventPosition): RawBuilder<boolean>;
   readonly eventOrder: RawBuilder<unknown>;
+  /** The elements of a JSON array of strings as rows with one column, `value`; an alias must follow. */
+  elements(json: string): RawBuilder<unknown>;
   /** `column` is one of the elements of a JSON array of strings. */
   inStrings(column: Expression<string>, json: string): RawBuilder<boolean>;
   /** `column` is one of the elements of a JSON array of integers. */

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { sql, type Kysely } from 'kysely';
-import type { Dialect, Engine } from './engine.ts';
+import type { Dialect, Engine, Transaction } from './engine.ts';
 import type { Database } from './schema.ts';
 
 const FOLDER = new URL('../../../../migrations/', import.meta.url);
@@ -13,7 +13,7 @@ const FOLDER = new URL('../../../../migrations/', import.meta.url);
 export async function migrate(engine: Engine, folder: URL = FOLDER): Promise<string[]> {
   const migrations = await readMigrations(folder);
   const { migrationLock, newerVersionsAllowed } = engine.dialect;
-  return engine.transaction(async ({ kysely, now }) => {
+  const apply = async ({ kysely, now }: Transaction): Promise<string[]> => {
     await migrationLock?.execute(kysely);
     await sql`CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)`.execute(
       kysely,
@@ -33,7 +33,8 @@ export async function migrate(engine: Engine, folder: URL = FOLDER): Promise<str
       await kysely.insertInto('schema_migrations').values({ version, name, applied_at: now }).execute();
     }
     return pending.map(({ name }) => name);
-  });
+  };
+  return engine.transaction(apply, { isPatient: true });
 }
 
 async function currentVersion(kysely: Kysely<Database>): Promise<number> {

@@ -3,9 +3,18 @@
  * reach. The caller may try again.
  */
 export function isOutage(error: unknown): boolean {
+  if (error instanceof UncertainCommitError) return true;
   const code = codeOf(error);
   if (code !== null) return SQLITE_OUTAGE.test(code) || POSTGRES_OUTAGE.test(code) || NETWORK_OUTAGE.test(code);
   return error instanceof Error && DRIVER_OUTAGE.test(error.message);
+}
+
+/** The database was lost while it committed: it may have, or not. */
+export class UncertainCommitError extends Error {
+  constructor(cause: unknown) {
+    super('the database was lost during a commit, which may have happened or not', { cause });
+    this.name = 'UncertainCommitError';
+  }
 }
 
 /** Whether the transaction met another one half way, so that the same again may well go through. */
@@ -30,7 +39,7 @@ const NETWORK_OUTAGE =
 
 /** What the pg driver says without a code. */
 const DRIVER_OUTAGE =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed)/;
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Query read timeout)/;
 
 function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;

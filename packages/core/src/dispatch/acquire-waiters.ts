@@ -40,7 +40,7 @@ export class AcquireWaiters {
   wakeForReady(ready: ReadonlyMap<string, number>): void {
     if (ready.size === 0 || this.#entries.size === 0) return;
     const left = new Map(ready);
-    for (const entry of [...this.#entries]) {
+    for (const entry of this.#entries) {
       // Whether the tasks have its tags is not known here, so it leaves them to the others as well.
       if (entry.selector.tagsAny !== null) {
         if ([...left.keys()].some((path) => selectsPath(entry.selector, path))) entry.wake();
@@ -61,10 +61,10 @@ export class AcquireWaiters {
 
   /** Tasks have left work or limits have changed: what held others back may be gone. */
   wakeHeld(): void {
-    for (const entry of [...this.#entries]) if (entry.isHeld) entry.wake();
+    for (const entry of this.#entries) if (entry.isHeld) entry.wake();
   }
 
   wakeAll(): void {
-    for (const entry of [...this.#entries]) entry.wake();
+    for (const entry of this.#entries) entry.wake();
   }
 }

@@ -68,7 +68,7 @@ export class EventFeed {
   }
 
   #wakeEach(isMeant: (filter: StreamInput) => boolean): void {
-    for (const { filter, wake } of [...this.#subscribers]) if (isMeant(filter)) wake();
+    for (const { filter, wake } of this.#subscribers) if (isMeant(filter)) wake();
   }
 }
 

@@ -1,4 +1,5 @@
 import TinyQueue from 'tinyqueue';
+import { isBelow } from '../domain/path-tree.ts';
 import { HIGHEST_RANK } from '../domain/priority.ts';
 import { selectsPath, type Selector } from './selector.ts';
 
@@ -94,6 +95,11 @@ export class PathTurns {
       });
     }
     return found;
+  }
+
+  /** Paths below a directory that may have waiting tasks. */
+  pathsBelow(directory: string): string[] {
+    return [...this.#entries.keys()].filter((path) => isBelow(path, directory));
   }
 
   hasAny(selector: Selector): boolean {

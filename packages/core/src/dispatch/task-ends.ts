@@ -4,7 +4,7 @@ export class TaskEnds {
 
   publish(taskIds: Iterable<string>): void {
     if (this.#waiting.size === 0) return;
-    for (const taskId of taskIds) for (const wake of [...(this.#waiting.get(taskId) ?? [])]) wake();
+    for (const taskId of taskIds) for (const wake of this.#waiting.get(taskId) ?? []) wake();
   }
 
   publishAll(): void {

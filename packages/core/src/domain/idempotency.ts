@@ -3,11 +3,12 @@ import type { BatchTask, IdempotencyWindow } from '@task-orchestrator/contract';
 
 /**
  * Fingerprint of what was asked, aside from how it was named: the same key with another body is a mistake. The
- * contract's schemas give every field but `metadata` its place.
+ * contract's schemas give every field but `metadata` its place. The trace a call came from differs when it is repeated.
  */
 export function fingerprint(task: BatchTask): string {
   const { idempotency_key: _key, idempotency_window: _window, ref: _ref, metadata, ...body } = task;
-  return hash('sha256', JSON.stringify(body) + canonicalJson(metadata), 'base64url');
+  const { traceparent: _trace, ...said } = metadata;
+  return hash('sha256', JSON.stringify(body) + canonicalJson(said), 'base64url');
 }
 
 /** Column value: hours after finishing; 0 with `until_finished`; null = for ever. */

@@ -4,10 +4,10 @@ import { sql } from 'kysely';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
-import type { Turn } from '../dispatch/path-turns.ts';
+import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, type Selector } from '../dispatch/selector.ts';
 import { findHeads } from './acquire-heads.ts';
-import { PathGuard } from './path-guard.ts';
+import { PathGuard, type Obstacle } from './path-guard.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
 export interface AcquireCall {
@@ -33,8 +33,7 @@ export const tasksByAcquireId = defineStatement<[ids: string], TaskRow>((kysely,
     .where('status', '=', sql.lit('working'))
     .where('acquire_id', 'is not', null)
     .where(({ ref }) => dialect.inStrings(ref('acquire_id').$castTo<string>(), arg(0)))
-    .orderBy('seq')
-    .modifyEnd(dialect.forUpdate),
+    .orderBy('seq'),
 );
 
 export const countWorking = defineStatement<[], { working: number }>((kysely) =>
@@ -48,11 +47,13 @@ export const countWorking = defineStatement<[], { working: number }>((kysely) =>
 export const acquireTasks = defineVerb<AcquireCall, Acquired>({
   stage: 2,
   async run(commit, calls) {
-    const replays = await loadReplays(commit, calls);
-    const fresh = calls.filter((call) => !replays.has(call));
-    const taken = new Map<AcquireCall, Acquired>();
     const guard = await PathGuard.load(commit);
-    let capacity = await freeCapacity(commit);
+    // Under the lock of the guard: a first call of the same `acquire_id` may just have been served by another server.
+    const [replays, free] = await Promise.all([loadReplays(commit, calls), freeCapacity(commit)]);
+    const originals = findOriginals(calls);
+    const fresh = calls.filter((call) => !replays.has(call) && originals.get(call) === call);
+    const taken = new Map<AcquireCall, Acquired>();
+    let capacity = free;
     // Calls that want the same are served from one look-up, in the order in which they came.
     for (const group of Map.groupBy(fresh, ({ selector }) => selectorKey(selector)).values()) {
       const want = Math.min(sum(group.map(({ limit }) => limit)), capacity);
@@ -68,9 +69,23 @@ export const acquireTasks = defineVerb<AcquireCall, Acquired>({
       await commit.flush();
       guard.markWritten();
     }
-    return calls.map((call) => replays.get(call) ?? taken.get(call)!);
+    return calls.map((call) => replays.get(call) ?? taken.get(originals.get(call)!)!);
   },
 });
+
+/** For each call the first one of this commit that it repeats: itself, unless its `acquire_id` came twice. */
+function findOriginals(calls: readonly AcquireCall[]): Map<AcquireCall, AcquireCall> {
+  const byId = new Map<string, AcquireCall>();
+  return new Map(
+    calls.map((call) => {
+      if (call.acquire_id === null) return [call, call];
+      const key = JSON.stringify([call.worker_id, call.acquire_id]);
+      const original = byId.get(key) ?? call;
+      byId.set(key, original);
+      return [call, original];
+    }),
+  );
+}
 
 async function loadReplays(commit: Commit, calls: readonly AcquireCall[]): Promise<Map<AcquireCall, Acquired>> {
   const replays = new Map<AcquireCall, Acquired>();
@@ -101,25 +116,41 @@ async function takeTasks(
 ): Promise<{ tasks: TaskRow[]; reason: EmptyReason }> {
   const { turns, now } = commit;
   const tasks: TaskRow[] = [];
-  const heldPaths = new Map<string, EmptyReason>();
+  const heldPaths = new Set<string>();
+  const heldFlows = new Set<string>();
+  const reasons = new Set<EmptyReason>();
   const lastTaken = new Map<string, TaskRow>();
+  const isLeftOut: IsLeftOut = (path, rank, isAged) => {
+    if (heldPaths.has(path)) return true;
+    if (heldFlows.size === 0) return false;
+    return heldFlows.has(`${rank} ${path}`) || (isAged && heldFlows.has(`aged ${rank} ${path}`));
+  };
   while (tasks.length < want) {
-    const dealt = turns.deal(selector, want - tasks.length, now, (path) => heldPaths.has(path));
+    const dealt = turns.deal(selector, want - tasks.length, now, isLeftOut);
     if (dealt.length === 0) break;
     const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
     const heads = await findHeads(commit, looks, selector.tagsAny);
     for (const [index, turn] of dealt.entries()) {
       const found = heads[index]!;
+      const knowsHead = selector.tagsAny === null;
+      if (turn.isAged && found[0] && !turns.isAged(found[0].run_at, now)) {
+        // What was old is gone, or has other tags.
+        if (knowsHead) commit.moveHead(turn, found[0].run_at);
+        else heldFlows.add(`aged ${flowOf(turn)}`);
+        continue;
+      }
       const { admitted, obstacle } = await admitHeads(guard, found);
       tasks.push(...admitted);
       if (admitted.length > 0) lastTaken.set(flowOf(turn), admitted.at(-1)!);
-      if (obstacle) heldPaths.set(turn.path, obstacle);
-      else if (found.length === turn.quota) turns.moveHead(turn.path, turn.rank, found.at(-1)!.run_at);
-      else if (selector.tagsAny === null) turns.markEmpty(turn.path, turn.rank);
-      else heldPaths.set(turn.path, 'empty');
+      if (obstacle) reasons.add(obstacle === 'in_line' ? 'path_busy' : obstacle);
+      // The exclusive task that keeps the others off may be the next of this very path.
+      if (obstacle === 'in_line') heldFlows.add(flowOf(turn));
+      else if (obstacle) heldPaths.add(turn.path);
+      else if (knowsHead) commit.moveHead(turn, found.length === turn.quota ? found.at(-1)!.run_at : null);
+      else if (found.length < turn.quota) heldFlows.add(flowOf(turn));
     }
   }
-  return { tasks, reason: explain(heldPaths) };
+  return { tasks, reason: explain(reasons) };
 }
 
 function flowOf({ path, rank }: Turn): string {
@@ -130,7 +161,7 @@ function flowOf({ path, rank }: Turn): string {
 async function admitHeads(
   guard: PathGuard,
   heads: readonly TaskRow[],
-): Promise<{ admitted: TaskRow[]; obstacle: EmptyReason | null }> {
+): Promise<{ admitted: TaskRow[]; obstacle: Obstacle | null }> {
   const admitted: TaskRow[] = [];
   for (const head of heads) {
     const obstacle = await guard.findObstacle(head);
@@ -142,8 +173,7 @@ async function admitHeads(
 }
 
 /** The reason that a caller can do least about comes last. */
-function explain(heldPaths: ReadonlyMap<string, EmptyReason>): EmptyReason {
-  const reasons = new Set(heldPaths.values());
+function explain(reasons: ReadonlySet<EmptyReason>): EmptyReason {
   if (reasons.has('path_busy')) return 'path_busy';
   return reasons.has('paused') ? 'paused' : 'empty';
 }

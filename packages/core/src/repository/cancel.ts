@@ -2,7 +2,7 @@ import type { CancelInput, Task } from '@task-orchestrator/contract';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { canTransition, refuseStatus } from '../domain/task-state.ts';
-import { settleDependants } from './dependants.ts';
+import { finishedSince, settleDependants } from './dependants.ts';
 import { decideEach, lockWholeTasks } from './load-tasks.ts';
 import { toTask, type TaskRow } from './task-row.ts';
 
@@ -14,14 +14,12 @@ export const cancelTasks = defineVerb<CancelInput, Task>({
       commit.tx,
       items.map(({ task_id }) => task_id),
     );
+    const before = commit.changes.length;
     const outcomes = decideEach(items, tasks, (task, item) => {
       if (task.status !== 'cancelled') cancel(commit, task, item);
       return toTask(task);
     });
-    await settleDependants(
-      commit,
-      [...tasks.values()].filter(({ status }) => status === 'cancelled'),
-    );
+    await settleDependants(commit, finishedSince(commit, before));
     return outcomes;
   },
 });

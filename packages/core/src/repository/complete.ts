@@ -4,7 +4,7 @@ import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import { DomainError, invalidField } from '../domain-error.ts';
 import { isFinished, refuseLease, refuseStatus } from '../domain/task-state.ts';
-import { settleDependants } from './dependants.ts';
+import { finishedSince, settleDependants } from './dependants.ts';
 import { failAttempt } from './finish-attempt.ts';
 import { toJsonColumn } from './json-column.ts';
 import { decideEach, lockTasks } from './load-tasks.ts';
@@ -26,6 +26,7 @@ export const completeTasks = defineVerb<CompleteInput, TaskReceipt>({
       items.map(({ task_id }) => task_id),
     );
     const prompts = await loadPrompts(commit, items);
+    const before = commit.changes.length;
     const outcomes = decideEach(items, tasks, (task, item) => {
       if (!isReplay(task, item)) {
         checkCompletion(commit, task, item, prompts);
@@ -33,10 +34,7 @@ export const completeTasks = defineVerb<CompleteInput, TaskReceipt>({
       }
       return toReceipt(task);
     });
-    await settleDependants(
-      commit,
-      [...tasks.values()].filter(({ status }) => isFinished(status)),
-    );
+    await settleDependants(commit, finishedSince(commit, before));
     return outcomes;
   },
 });

@@ -44,7 +44,7 @@ export const createTasks = defineVerb<CreateBatch, TaskRow[]>({
         for (const draft of drafts) {
           if (!draft.isNew) continue;
           created.push(draft);
-          if (draft.row.idempotency_key !== null) surroundings.byKey.set(draft.row.idempotency_key, draft.row);
+          takeKey(commit, draft.row, surroundings);
         }
         return drafts.map(({ row }) => row);
       }),
@@ -109,21 +109,23 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
       row.depends_on = JSON.stringify(dependsOn.map(({ task_id }) => task_id));
       row.status = 'blocked';
     }
-    return { row, isNew, dependsOn: [...new Set(dependsOn)] };
+    return { row, isNew, dependsOn: [...new Map(dependsOn.map((task) => [task.task_id, task])).values()] };
   });
 }
 
-/** The task that the key already stands for; a key whose window has passed is given back first. */
+/** The task that the key already stands for, unless its window has passed. */
 function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings): TaskRow | null {
   if (task.idempotency_key === undefined) return null;
   const holder = byKey.get(task.idempotency_key);
-  if (!holder) return null;
-  if (isKeyReleased(holder, commit.now)) {
-    commit.update(holder, { idempotency_key: null });
-    byKey.delete(task.idempotency_key);
-    return null;
-  }
-  return checkBody(holder, task);
+  return holder && !isKeyReleased(holder, commit.now) ? checkBody(holder, task) : null;
+}
+
+/** From here on the key stands for the new task; one whose window has passed gives it back. */
+function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
+  if (row.idempotency_key === null) return;
+  const holder = byKey.get(row.idempotency_key);
+  if (holder) commit.update(holder, { idempotency_key: null });
+  byKey.set(row.idempotency_key, row);
 }
 
 function checkBody(holder: TaskRow, task: BatchTask): TaskRow {
@@ -219,11 +221,9 @@ async function linkDependencies(commit: Commit, blocked: readonly NewTask[]): Pr
     const values = links.slice(start, start + LINKS_PER_STATEMENT);
     await commit.tx.kysely.insertInto('task_dependencies').values(values).execute();
   }
-  const cancelled = await settleBlocked(
-    commit,
-    blocked.map(({ row }) => row),
-  );
-  await settleDependants(commit, cancelled);
+  const rows = blocked.map(({ row }) => row);
+  const cancelled = await settleBlocked(commit, rows);
+  await settleDependants(commit, cancelled, new Map(rows.map((row) => [row.seq, row])));
 }
 
 function checkReferences(batch: CreateBatch): void {

@@ -2,6 +2,7 @@ import type { TaskStatus } from '@task-orchestrator/contract';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import { judgeDependencies } from '../domain/dependencies.ts';
+import { isFinished } from '../domain/task-state.ts';
 import { CONTROL_COLUMNS, type ControlRow } from './task-row.ts';
 
 const blockedDependants = defineStatement<[finished: string], ControlRow>((kysely, arg, dialect) =>
@@ -19,7 +20,8 @@ const blockedDependants = defineStatement<[finished: string], ControlRow>((kysel
     .modifyEnd(dialect.forUpdate),
 );
 
-const dependencyStates = defineStatement<
+/** Of each dependant every task that it depends on, with its state. */
+export const dependencyStates = defineStatement<
   [dependants: string],
   { task_seq: number; task_id: string; status: TaskStatus }
 >((kysely, arg, dialect) =>
@@ -30,13 +32,29 @@ const dependencyStates = defineStatement<
     .where(({ ref }) => dialect.inIntegers(ref('task_dependencies.task_seq'), arg(0))),
 );
 
-/** Lets the dependants of finished tasks go on, or cancels them, and theirs in turn. */
-export async function settleDependants(commit: Commit, finished: readonly ControlRow[]): Promise<void> {
+/** Tasks that have finished with the changes from `before` on; those that had finished already are settled. */
+export function finishedSince(commit: Commit, before: number): ControlRow[] {
+  const tasks = commit.changes.slice(before).map(({ task }) => task);
+  return tasks.filter(({ status }) => isFinished(status));
+}
+
+/**
+ * Lets the dependants of finished tasks go on, or cancels them, and theirs in turn.
+ * @param known rows that the caller answers with, by `seq`: they are the ones that change
+ */
+export async function settleDependants(
+  commit: Commit,
+  finished: readonly ControlRow[],
+  known: ReadonlyMap<number, ControlRow> = new Map(),
+): Promise<void> {
   for (let frontier = finished; frontier.length > 0;) {
     await commit.flush();
     const dependants = await commit.tx.all(blockedDependants, [JSON.stringify(frontier.map(({ seq }) => seq))]);
     if (dependants.length === 0) return;
-    frontier = await settleBlocked(commit, dependants);
+    frontier = await settleBlocked(
+      commit,
+      dependants.map((row) => known.get(row.seq) ?? row),
+    );
   }
 }
 

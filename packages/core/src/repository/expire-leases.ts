@@ -28,6 +28,7 @@ export const expireLeases = defineVerb<{ limit: number }, number>({
     for (const { limit } of items) {
       const tasks = await commit.tx.all(expiredLeases, [commit.now, limit]);
       for (const task of tasks) expireLease(commit, task);
+      await commit.flush();
       await settleDependants(
         commit,
         tasks.filter(({ status }) => isFinished(status)),

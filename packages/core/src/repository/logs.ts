@@ -36,7 +36,7 @@ export const appendLogs = defineVerb<AppendLogInput, z.infer<typeof AppendLogOut
       if (!hasLease(task, item.lease_token)) throw refuseLease(task.task_id, task.status);
       return appendLog(commit, task, item, rows);
     });
-    await commit.tx.insertRows('task_logs', rows);
+    await commit.tx.appendRows('task_logs', rows);
     return outcomes;
   },
 });

@@ -2,9 +2,11 @@ import { sql } from 'kysely';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import { ancestorsOf, overlaps, rangeBelow } from '../domain/path-tree.ts';
+import { readPathSettings } from './paths.ts';
 import type { TaskRow } from './task-row.ts';
 
-type Obstacle = 'paused' | 'path_busy';
+/** `in_line`: an exclusive task stands before it. */
+export type Obstacle = 'paused' | 'path_busy' | 'in_line';
 type Candidate = Pick<TaskRow, 'seq' | 'work_directory' | 'priority' | 'run_at' | 'exclusive'>;
 
 /** Directories of the exclusive tasks at work; uses the index tasks_working_exclusive. */
@@ -45,26 +47,35 @@ export const countWorkingBelow = defineStatement<[after: string, before: string]
     .where('work_directory', '<', arg(1)),
 );
 
-/** Exclusive tasks in line in some directories; uses the index tasks_waiting_exclusive. */
-export const waitingExclusiveIn = defineStatement<[directories: string], Candidate>((kysely, arg, dialect) =>
+/**
+ * The first exclusive task in line of each directory and rank: the others there come after it. By a seek in the index
+ * tasks_waiting_exclusive for each, however long the line.
+ */
+export const exclusiveHeads = defineStatement<[directories: string], Candidate>((kysely, arg, dialect) =>
   kysely
     .selectFrom('tasks')
     .select(['seq', 'work_directory', 'priority', 'run_at', 'exclusive'])
-    .where('status', '=', sql.lit('waiting'))
-    .where('exclusive', '=', sql.lit(1))
-    .where(({ ref }) => dialect.inStrings(ref('work_directory'), arg(0))),
+    .where(
+      sql<boolean>`seq IN (
+        SELECT (
+          SELECT head.seq FROM tasks head
+          WHERE head.status = 'waiting' AND head.exclusive = 1
+            AND head.work_directory = directory.value AND head.priority = rank.value
+          ORDER BY head.run_at, head.seq LIMIT 1)
+        FROM ${dialect.elements(arg(0))} AS directory, (SELECT 0 AS value UNION ALL SELECT 1 UNION ALL SELECT 2) AS rank)`,
+    ),
 );
 
-/** Exclusive tasks in line strictly below a directory; uses the index tasks_waiting_exclusive. */
-export const waitingExclusiveBelow = defineStatement<[after: string, before: string], Candidate>((kysely, arg) =>
-  kysely
-    .selectFrom('tasks')
-    .select(['seq', 'work_directory', 'priority', 'run_at', 'exclusive'])
-    .where('status', '=', sql.lit('waiting'))
-    .where('exclusive', '=', sql.lit(1))
-    .where('work_directory', '>', arg(0))
-    .where('work_directory', '<', arg(1)),
-);
+/** What every decision rests on; where other servers write, their path settings are learned as well. */
+async function readUnderLock({ tx, settings }: Commit): Promise<{ exclusive: string[]; hasExclusiveInLine: boolean }> {
+  const [inLine, exclusive, current] = await Promise.all([
+    tx.all(anyWaitingExclusive, []),
+    tx.all(workingExclusive, []),
+    tx.dialect.isShared ? readPathSettings(tx) : null,
+  ]);
+  if (current !== null) settings.replaceAll(current);
+  return { exclusive: exclusive.map(({ work_directory }) => work_directory), hasExclusiveInLine: inLine.length > 0 };
+}
 
 /**
  * What keeps a task off its directory: a paused path, a path limit, an exclusive task at work, tasks at work where
@@ -79,6 +90,7 @@ export class PathGuard {
   readonly #hasExclusiveInLine: boolean;
   /** Chosen, but not yet at work as far as the database knows. */
   #admitted: Candidate[] = [];
+  readonly #exclusiveHeads = new Map<string, Promise<Candidate[]>>();
 
   private constructor(commit: Commit, known: { exclusive: string[]; isAlone: boolean; hasExclusiveInLine: boolean }) {
     this.#commit = commit;
@@ -93,11 +105,20 @@ export class PathGuard {
    */
   static async load(commit: Commit): Promise<PathGuard> {
     const { tx, policy, settings } = commit;
-    const hasExclusiveInLine = (await tx.all(anyWaitingExclusive, [])).length > 0;
-    const isAlone = hasExclusiveInLine || settings.hasLimits() || policy.maxConcurrentTasks > 0;
+    let isAlone =
+      !tx.dialect.isShared ||
+      settings.hasLimits() ||
+      policy.maxConcurrentTasks > 0 ||
+      (await tx.all(anyWaitingExclusive, [])).length > 0;
     await tx.lockHandOut(isAlone ? 'alone' : 'shared');
-    const exclusive = (await tx.all(workingExclusive, [])).map(({ work_directory }) => work_directory);
-    return new PathGuard(commit, { exclusive, isAlone, hasExclusiveInLine });
+    let known = await readUnderLock(commit);
+    if (!isAlone && settings.hasLimits()) {
+      // Another server has just set the first limit. Should two wait for each other here, one is told to try again.
+      isAlone = true;
+      await tx.lockHandOut('alone');
+      known = await readUnderLock(commit);
+    }
+    return new PathGuard(commit, { ...known, isAlone });
   }
 
   admit(task: Candidate): void {
@@ -121,7 +142,7 @@ export class PathGuard {
     // An exclusive task that has come in since must wait for a hand-out that is alone.
     if (task.exclusive && !this.#isAlone) return 'path_busy';
     if (task.exclusive && (await this.#countWorkingAround(directory)) > 0) return 'path_busy';
-    if (this.#hasExclusiveInLine && (await this.#isBehindExclusive(task))) return 'path_busy';
+    if (this.#hasExclusiveInLine && (await this.#isBehindExclusive(task))) return 'in_line';
     return null;
   }
 
@@ -137,26 +158,31 @@ export class PathGuard {
 
   /** Without this, a steady stream of small tasks would keep an exclusive one waiting for ever. */
   async #isBehindExclusive(task: Candidate): Promise<boolean> {
-    const { tx, settings } = this.#commit;
-    const { after, before } = rangeBelow(task.work_directory);
-    const around = [task.work_directory, ...ancestorsOf(task.work_directory)];
-    const inLine = [
-      ...(await tx.all(waitingExclusiveIn, [JSON.stringify(around)])),
-      ...(await tx.all(waitingExclusiveBelow, [after, before])),
-    ];
-    const admitted = new Set(this.#admitted.map(({ seq }) => seq));
+    const { settings } = this.#commit;
+    const inLine = await this.#exclusiveAround(task.work_directory);
     return inLine.some(
-      (other) => !admitted.has(other.seq) && this.#isBefore(other, task) && !settings.isPaused(other.work_directory),
+      (other) => other.seq !== task.seq && this.#isBefore(other, task) && !settings.isPaused(other.work_directory),
     );
   }
 
-  /** Who has waited too long comes first; then priority, then `run_at`, then creation. */
+  /** One that is chosen meanwhile is an obstacle by itself, so the line need not be read again. */
+  #exclusiveAround(directory: string): Promise<Candidate[]> {
+    let heads = this.#exclusiveHeads.get(directory);
+    if (!heads) {
+      const { tx, turns } = this.#commit;
+      const around = [directory, ...ancestorsOf(directory), ...turns.pathsBelow(directory)];
+      heads = tx.all(exclusiveHeads, [JSON.stringify(around)]);
+      this.#exclusiveHeads.set(directory, heads);
+    }
+    return heads;
+  }
+
+  /** Who has waited too long comes first, the longest before all; then priority, then `run_at`, then creation. */
   #isBefore(a: Candidate, b: Candidate): boolean {
-    const { now, policy } = this.#commit;
-    const isAged = ({ run_at }: Candidate): boolean =>
-      policy.priorityAgeingSeconds > 0 && run_at <= now - policy.priorityAgeingSeconds * 1000;
-    if (isAged(a) !== isAged(b)) return isAged(a);
-    if (a.priority !== b.priority) return a.priority > b.priority;
+    const { now, turns } = this.#commit;
+    const [isAgedA, isAgedB] = [turns.isAged(a.run_at, now), turns.isAged(b.run_at, now)];
+    if (isAgedA !== isAgedB) return isAgedA;
+    if (!isAgedA && a.priority !== b.priority) return a.priority > b.priority;
     return a.run_at !== b.run_at ? a.run_at < b.run_at : a.seq < b.seq;
   }
 }

@@ -2,15 +2,19 @@ import type { PathsInput, PathsOutput, PathState, SetPathInput } from '@task-orc
 import { sql } from 'kysely';
 import type { z } from 'zod';
 import { defineVerb } from '../commit/commit-queue.ts';
-import type { Querier } from '../db/engine.ts';
+import { defineStatement, type Querier } from '../db/engine.ts';
 import type { PathSetting } from '../dispatch/path-settings.ts';
 
 const DEFAULTS = { paused: 0, max_concurrent: null, weight: 1 };
 
-/** Changes the settings that are named, and leaves the others. */
+/**
+ * Changes the settings that are named, and leaves the others. Hand-outs under way are waited for: once a pause or a limit
+ * is acknowledged, it holds on every server.
+ */
 export const setPaths = defineVerb<SetPathInput, PathSetting>({
-  stage: 0,
+  stage: 2,
   async run(commit, items) {
+    await commit.tx.lockHandOut('alone');
     const { kysely } = commit.tx;
     const outcomes: PathSetting[] = [];
     for (const { path, ...wanted } of items) {
@@ -34,8 +38,12 @@ export const setPaths = defineVerb<SetPathInput, PathSetting>({
   },
 });
 
+const pathSettings = defineStatement<[], PathSetting>((kysely) =>
+  kysely.selectFrom('paths').select(['path', 'paused', 'max_concurrent', 'weight']),
+);
+
 export function readPathSettings(reader: Querier): Promise<PathSetting[]> {
-  return reader.kysely.selectFrom('paths').selectAll().execute();
+  return reader.all(pathSettings, []);
 }
 
 /** Paths that have settings, or tasks waiting or at work; in path order. */

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import { formatPosition, type EventPosition } from '../db/event-position.ts';
 import type { Database } from '../db/schema.ts';
+import { wantedTypes } from '../dispatch/event-feed.ts';
 import { rangeBelow } from '../domain/path-tree.ts';
 import { refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
@@ -48,7 +49,8 @@ export async function pageOfEvents(
     .orderBy(dialect.eventOrder);
   if (filter.task_id !== undefined) query = query.where('tasks.task_id', '=', filter.task_id);
   if (filter.status !== undefined) query = query.where('events.status', '=', filter.status);
-  if (filter.type !== undefined) query = query.where('events.type', '=', filter.type);
+  const types = wantedTypes(filter);
+  if (types !== null) query = query.where('events.type', 'in', types);
   if (filter.worker_id !== undefined) query = query.where('events.worker_id', '=', filter.worker_id);
   const directory = filter.work_directory;
   if (directory !== undefined) {

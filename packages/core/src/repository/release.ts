@@ -1,8 +1,8 @@
 import type { ReleaseInput, TaskReceipt } from '@task-orchestrator/contract';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
-import { isFinished, refuseLease } from '../domain/task-state.ts';
-import { settleDependants } from './dependants.ts';
+import { refuseLease } from '../domain/task-state.ts';
+import { finishedSince, settleDependants } from './dependants.ts';
 import { hasLease } from './heartbeat.ts';
 import { decideEach, lockTasks } from './load-tasks.ts';
 import { toReceipt, type ControlRow } from './task-row.ts';
@@ -15,6 +15,7 @@ export const releaseTasks = defineVerb<ReleaseInput, TaskReceipt>({
       commit.tx,
       items.map(({ task_id }) => task_id),
     );
+    const before = commit.changes.length;
     const outcomes = decideEach(items, tasks, (task, item) => {
       const isReplay = task.lease_state === 'released' && task.lease_token === item.lease_token;
       if (isReplay) return toReceipt(task);
@@ -22,10 +23,7 @@ export const releaseTasks = defineVerb<ReleaseInput, TaskReceipt>({
       release(commit, task, item.reason);
       return toReceipt(task);
     });
-    await settleDependants(
-      commit,
-      [...tasks.values()].filter(({ status }) => isFinished(status)),
-    );
+    await settleDependants(commit, finishedSince(commit, before));
     return outcomes;
   },
 });

@@ -1,27 +1,11 @@
 import type { Task } from '@task-orchestrator/contract';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
-import { defineStatement } from '../db/engine.ts';
+import { judgeDependencies } from '../domain/dependencies.ts';
 import { canTransition, refuseStatus } from '../domain/task-state.ts';
+import { dependencyStates } from './dependants.ts';
 import { decideEach, lockWholeTasks } from './load-tasks.ts';
 import { toTask, type TaskRow } from './task-row.ts';
-
-const openDependencies = defineStatement<[dependants: string], { task_seq: number }>((kysely, arg, dialect) =>
-  kysely
-    .selectFrom('task_dependencies')
-    .innerJoin('tasks as dependency', 'dependency.seq', 'task_dependencies.depends_on_seq')
-    .innerJoin('tasks as dependant', 'dependant.seq', 'task_dependencies.task_seq')
-    .select('task_dependencies.task_seq')
-    .distinct()
-    .where(({ ref }) => dialect.inIntegers(ref('task_dependencies.task_seq'), arg(0)))
-    .where(({ and, or, eb }) =>
-      and([
-        eb('dependency.status', '!=', 'completed'),
-        // A dependant that runs in any case only waits for those that have not ended.
-        or([eb('dependant.on_dependency_failure', '=', 'cancel'), eb('dependency.finished_at', 'is', null)]),
-      ]),
-    ),
-);
 
 /** Brings failed and cancelled tasks back with fresh attempts; one whose dependencies are not met waits for them. */
 export const retryTasks = defineVerb<{ task_id: string }, Task>({
@@ -32,11 +16,15 @@ export const retryTasks = defineVerb<{ task_id: string }, Task>({
       items.map(({ task_id }) => task_id),
     );
     const seqs = [...tasks.values()].filter(({ depends_on }) => depends_on !== null).map(({ seq }) => seq);
-    const open = seqs.length === 0 ? [] : await commit.tx.all(openDependencies, [JSON.stringify(seqs)]);
-    const blocked = new Set(open.map(({ task_seq }) => task_seq));
+    const states = seqs.length === 0 ? [] : await commit.tx.all(dependencyStates, [JSON.stringify(seqs)]);
+    const byDependant = Map.groupBy(states, ({ task_seq }) => task_seq);
     return decideEach(items, tasks, (task) => {
       if (!canTransition('retried', task.status)) throw refuseStatus(task.task_id, task.status, 'retried');
-      retry(commit, task, blocked.has(task.seq));
+      // A dependency that is retried with it is open again.
+      const statuses = (byDependant.get(task.seq) ?? []).map(
+        ({ task_id, status }) => tasks.get(task_id)?.status ?? status,
+      );
+      retry(commit, task, judgeDependencies(statuses, task.on_dependency_failure) !== 'met');
       return toTask(task);
     });
   },

@@ -59,11 +59,9 @@ const firstOfFlow = defineStatement<[work_directory: string, priority: number], 
 /** `run_at` of the longest-waiting task: what is remembered says where to look, and is put right on the way. */
 export async function findOldestWaiting(reader: Querier, turns: PathTurns): Promise<number | null> {
   for (let oldest = turns.oldest(); oldest; oldest = turns.oldest()) {
-    const { path, rank, runAt } = oldest;
-    const [first] = await reader.all(firstOfFlow, [path, rank]);
-    if (first && first.run_at <= runAt) return first.run_at;
-    if (first) turns.moveHead(path, rank, first.run_at);
-    else turns.markEmpty(path, rank);
+    const [first] = await reader.all(firstOfFlow, [oldest.path, oldest.rank]);
+    if (first && first.run_at <= oldest.runAt) return first.run_at;
+    turns.moveHead(oldest, first?.run_at ?? null);
   }
   return null;
 }

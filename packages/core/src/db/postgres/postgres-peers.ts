@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import type { Notice, Peers } from '../engine.ts';
+import { APPLICATION_NAME, clientConfig } from './postgres-pool.ts';
 
 const CHANNEL = 'task_orchestrator';
 /** A payload may have 8,000 bytes at most. */
 const MAX_PAYLOAD_BYTES = 7_500;
 const RECONNECT_MS = 500;
+const CONNECT_TIMEOUT_MS = 10_000;
+const QUERY_TIMEOUT_MS = 10_000;
 
 /**
  * Tells other servers of commits by LISTEN/NOTIFY, after the commit and not in it: a transaction that notifies
@@ -14,7 +17,6 @@ const RECONNECT_MS = 500;
 export class PostgresPeers implements Peers {
   readonly #self = randomUUID();
   readonly #url: string;
-  readonly #pool: pg.Pool;
   readonly #onError: (error: unknown, doing: string) => void;
   readonly #listeners: ((notice: Notice | null) => void)[] = [];
   #client: pg.Client | null = null;
@@ -23,15 +25,16 @@ export class PostgresPeers implements Peers {
   #pending: Notice[] = [];
   #sending: Promise<void> | null = null;
 
-  constructor(options: { url: string; pool: pg.Pool; onError: (error: unknown, doing: string) => void }) {
+  constructor(options: { url: string; onError: (error: unknown, doing: string) => void }) {
     this.#url = options.url;
-    this.#pool = options.pool;
     this.#onError = options.onError;
   }
 
   publish(notice: Notice): void {
+    // Without a connection it is lost: the others look for themselves every few seconds.
+    if (this.#client === null) return;
     this.#pending.push(notice);
-    this.#sending ??= this.#send();
+    this.#sending ??= this.#send(this.#client);
   }
 
   subscribe(listener: (notice: Notice | null) => void): void {
@@ -46,24 +49,29 @@ export class PostgresPeers implements Peers {
     await this.#client?.end().catch(() => undefined);
   }
 
-  async #send(): Promise<void> {
-    while (this.#pending.length > 0 && !this.#isClosed) {
-      const notice = mergeNotices(this.#pending.splice(0));
-      try {
-        await this.#pool.query('SELECT pg_notify($1, $2)', [CHANNEL, encodeNotice(this.#self, notice)]);
-      } catch (error) {
-        // The others look for themselves every few seconds.
-        this.#onError(error, 'notice to other servers');
+  async #send(client: pg.Client): Promise<void> {
+    try {
+      while (this.#pending.length > 0) {
+        const notice = mergeNotices(this.#pending.splice(0));
+        await client.query({
+          name: 'notify',
+          text: 'SELECT pg_notify($1, $2)',
+          values: [CHANNEL, this.#encode(notice)],
+        });
       }
+    } catch {
+      // The connection is lost, which is told where it is made anew.
+      this.#pending = [];
     }
     this.#sending = null;
   }
 
   async #listen(): Promise<void> {
     const client = new pg.Client({
-      connectionString: this.#url,
-      application_name: 'task-orchestrator listener',
-      keepAlive: true,
+      // A notice is worth no flush to disk, and comes a good deal sooner without.
+      ...clientConfig(this.#url, { name: `${APPLICATION_NAME} listener`, settings: ['synchronous_commit=off'] }),
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      query_timeout: QUERY_TIMEOUT_MS,
     });
     let isLost = false;
     const lose = (error: unknown): void => {
@@ -80,9 +88,9 @@ export class PostgresPeers implements Peers {
     try {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);
+      if (this.#isClosed) return await client.end();
       this.#client = client;
-      if (this.#isClosed) await client.end();
-      else this.#tell(null);
+      this.#tell(null);
     } catch (error) {
       lose(error);
     }
@@ -96,12 +104,12 @@ export class PostgresPeers implements Peers {
   #tell(notice: Notice | null): void {
     for (const listener of this.#listeners) listener(notice);
   }
-}
 
-function encodeNotice(from: string, notice: Notice): string {
-  const payload = JSON.stringify({ from, ...notice });
-  if (Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES) return payload;
-  return JSON.stringify({ from, ...notice, ready: null });
+  #encode(notice: Notice): string {
+    const payload = JSON.stringify({ from: this.#self, ...notice });
+    if (Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES) return payload;
+    return JSON.stringify({ from: this.#self, ...notice, ready: null });
+  }
 }
 
 function mergeNotices(notices: readonly Notice[]): Notice {

@@ -69,7 +69,7 @@ export class SqliteConnection implements DatabaseConnection {
     }
   }
 
-  async *streamQuery(): AsyncIterableIterator<never> {
+  streamQuery(): AsyncIterableIterator<never> {
     throw new Error('streaming is not used: results are read in pages');
   }
 }

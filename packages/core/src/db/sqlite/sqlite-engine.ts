@@ -1,5 +1,5 @@
 import SqliteDatabase from 'better-sqlite3';
-import { mkdirSync } from 'node:fs';
+import { accessSync, constants, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Kysely, sql, type Transaction as KyselyTransaction } from 'kysely';
 import {
@@ -27,6 +27,7 @@ export interface SqliteOptions {
 
 export const SQLITE: Dialect = {
   name: 'sqlite',
+  isShared: false,
   tokens: {
     // Without AUTOINCREMENT SQLite takes the largest key plus one: retention leaves the newest row alone.
     identity: 'INTEGER PRIMARY KEY',
@@ -37,6 +38,7 @@ export const SQLITE: Dialect = {
   migrationLock: null,
   eventsAfter: ({ seq }) => sql`events.seq > ${seq}`,
   eventOrder: sql`events.seq`,
+  elements: (json) => sql`json_each(${json})`,
   inStrings: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
   inIntegers: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
   sharesElement: (column, json) =>
@@ -89,30 +91,48 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
 }
 
 function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.Database {
-  const database = new SqliteDatabase(options.path, {
-    readonly: options.readonly ?? false,
-    timeout: options.busyTimeoutSeconds * 1000,
+  return naming(options.path, () => {
+    const database = new SqliteDatabase(options.path, {
+      readonly: options.readonly ?? false,
+      timeout: options.busyTimeoutSeconds * 1000,
+    });
+    if (!options.readonly) {
+      database.pragma(`journal_mode = ${options.enableWalMode ? 'WAL' : 'DELETE'}`);
+      database.pragma(`synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
+      database.pragma('journal_size_limit = 67108864');
+    }
+    database.pragma('temp_store = MEMORY');
+    database.pragma('cache_size = -16384');
+    return database;
   });
-  if (!options.readonly) {
-    database.pragma(`journal_mode = ${options.enableWalMode ? 'WAL' : 'DELETE'}`);
-    database.pragma(`synchronous = ${options.durability === 'full' ? 'FULL' : 'NORMAL'}`);
-    database.pragma('journal_size_limit = 67108864');
-  }
-  database.pragma('temp_store = MEMORY');
-  database.pragma('cache_size = -16384');
-  return database;
 }
 
 /** SQLite's own file lock on a file beside the database; the system drops it when the process dies. */
 function holdFile(path: string): SqliteDatabase.Database {
-  const lock = new SqliteDatabase(`${path}.lock`, { timeout: 0 });
+  const lockPath = `${path}.lock`;
+  const lock = naming(lockPath, () => new SqliteDatabase(lockPath, { timeout: 0 }));
   try {
-    lock.pragma('locking_mode = EXCLUSIVE');
-    lock.exec('BEGIN EXCLUSIVE');
+    // SQLite would open a file that it may only read, and lock nobody out.
+    accessSync(lockPath, constants.W_OK);
+    naming(lockPath, () => {
+      lock.pragma('locking_mode = EXCLUSIVE');
+      lock.exec('BEGIN EXCLUSIVE');
+    });
     return lock;
   } catch (error) {
     lock.close();
-    throw new Error(`database ${path} is in use by another server`, { cause: error });
+    const isHeld = error instanceof SqliteDatabase.SqliteError && error.code.startsWith('SQLITE_BUSY');
+    throw isHeld ? new Error(`database ${path} is in use by another server`, { cause: error }) : error;
+  }
+}
+
+/** SQLite says what is wrong, but not with which file. */
+function naming<Value>(path: string, work: () => Value): Value {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SqliteDatabase.SqliteError)) throw error;
+    throw new SqliteDatabase.SqliteError(`${path}: ${error.message}`, error.code);
   }
 }
 
@@ -133,6 +153,16 @@ function sqliteTransaction(context: {
   now: number;
 }): Transaction {
   const { kysely, writer, statements, now } = context;
+  // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
+  const insertRows: Transaction['insertRows'] = async (table, rows) => {
+    const [first] = rows;
+    if (!first) return [];
+    const columns = Object.keys(first);
+    const statement = writer.prepare(
+      `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
+    );
+    return rows.map((row) => Number(statement.run(valuesOf(row, columns)).lastInsertRowid));
+  };
   return {
     now,
     ...querier(kysely, statements),
@@ -140,15 +170,10 @@ function sqliteTransaction(context: {
     // The only server, and the only transaction that writes.
     async lockHandOut() {},
 
-    // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
-    async insertRows(table, rows) {
-      const [first] = rows;
-      if (!first) return [];
-      const columns = Object.keys(first);
-      const statement = writer.prepare(
-        `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
-      );
-      return rows.map((row) => Number(statement.run(valuesOf(row, columns)).lastInsertRowid));
+    insertRows,
+
+    async appendRows(table, rows) {
+      await insertRows(table, rows);
     },
 
     async updateTasks(rows) {
