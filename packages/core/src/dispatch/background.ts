@@ -1,3 +1,5 @@
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** Work that goes on by itself, one run at a time each; a failed run is reported and the next one comes all the same. */
 export class Background {
   readonly #onError: (error: unknown, doing: string) => void;
@@ -11,11 +13,12 @@ export class Background {
 
   every(milliseconds: number, doing: string, work: () => Promise<void>): void {
     let isRunning = false;
+    // A longer time would overflow, and the timer fire without pause.
     const timer = setInterval(() => {
       if (isRunning) return;
       isRunning = true;
       void this.run(doing, work).then(() => (isRunning = false));
-    }, milliseconds);
+    }, Math.min(milliseconds, LONGEST_MS));
     this.#timers.add(timer.unref());
   }
 

@@ -23,6 +23,9 @@ const logsOfTask = defineStatement<
     .limit(arg(2)),
 );
 
+/** What an entry takes beside its text, so that empty lines count too. */
+const ENTRY_BYTES = 32;
+
 /** Appends output of workers, up to the bound of each task; what comes after the cut is dropped, and the log says so. */
 export const appendLogs = defineVerb<AppendLogInput, z.infer<typeof AppendLogOutput>>({
   stage: 0,
@@ -59,7 +62,7 @@ function appendLog(
   let appended = 0;
   for (const { at, stream, text } of entries) {
     if (bytes > limit) break;
-    bytes += Buffer.byteLength(text);
+    bytes += Buffer.byteLength(text) + ENTRY_BYTES;
     if (bytes > limit) {
       rows.push(entry(commit.now, 'info', `[log cut: the task has reached its limit of ${limit} bytes]`));
       break;

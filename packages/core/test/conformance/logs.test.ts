@@ -26,7 +26,7 @@ forEachEngine((engine) => {
   });
 
   test('a log ends at its bound, says so once, and the task goes on', async () => {
-    const { core } = await engine.open({ task: { maxLogBytes: 100 } });
+    const { core } = await engine.open({ task: { maxLogBytes: 132 } });
     await core.createTask(aTask());
     const task = await take(core);
     expect(await core.appendLog(logOf(task, 'x'.repeat(100)))).toEqual({ appended: 1, truncated: false });
@@ -38,6 +38,13 @@ forEachEngine((engine) => {
     expect(entries[1]).toMatchObject({ stream: 'info' });
   });
 
+  test('empty lines count towards the bound', async () => {
+    const { core } = await engine.open({ task: { maxLogBytes: 132 } });
+    await core.createTask(aTask());
+    const lines = Array.from({ length: 10 }, () => '');
+    expect(await core.appendLog(logOf(await take(core), ...lines))).toEqual({ appended: 4, truncated: true });
+  });
+
   test('the bound counts bytes and not characters', async () => {
     const { core } = await engine.open({ task: { maxLogBytes: 100 } });
     await core.createTask(aTask());
@@ -45,7 +52,7 @@ forEachEngine((engine) => {
   });
 
   test('appends of one commit share the bound', async () => {
-    const { core } = await engine.open({ task: { maxLogBytes: 100 } });
+    const { core } = await engine.open({ task: { maxLogBytes: 150 } });
     await core.createTask(aTask());
     const task = await take(core);
     const answers = await Promise.all([1, 2, 3].map(() => core.appendLog(logOf(task, 'x'.repeat(40)))));
