@@ -14,11 +14,14 @@ export class Background {
   every(milliseconds: number, doing: string, work: () => Promise<void>): void {
     let isRunning = false;
     // A longer time would overflow, and the timer fire without pause.
-    const timer = setInterval(() => {
-      if (isRunning) return;
-      isRunning = true;
-      void this.run(doing, work).then(() => (isRunning = false));
-    }, Math.min(milliseconds, LONGEST_MS));
+    const timer = setInterval(
+      () => {
+        if (isRunning) return;
+        isRunning = true;
+        void this.run(doing, work).then(() => (isRunning = false));
+      },
+      Math.min(milliseconds, LONGEST_MS),
+    );
     this.#timers.add(timer.unref());
   }
 

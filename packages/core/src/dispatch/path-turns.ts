@@ -139,7 +139,11 @@ export class PathTurns {
       only.lastTurn = ++this.#turns;
       return [this.#dealTo(only, { rank, quota: want, isAged: false })];
     }
-    const queue = new TinyQueue([...entries], (a, b) => a.lastTurn - b.lastTurn);
+    // Of paths that came in together, the one whose task has waited longest.
+    const queue = new TinyQueue(
+      [...entries],
+      (a, b) => a.lastTurn - b.lastTurn || (a.heads[rank] ?? 0) - (b.heads[rank] ?? 0),
+    );
     const quotas = new Map<PathEntry, number>();
     for (let left = want; left > 0;) {
       const entry = queue.pop()!;

@@ -18,11 +18,15 @@ export async function findHeads(
 ): Promise<TaskRow[][]> {
   const { tx } = commit;
   const tags = tagsAny === null ? null : JSON.stringify(tagsAny);
-  if (tx.dialect.hasLateral && looks.length > 1) {
-    const json = JSON.stringify(looks.map(toArgs));
-    const rows = await (tags === null ? tx.all(headsOfTurns, [json]) : tx.all(taggedHeadsOfTurns, [json, tags]));
-    const byTurn = Map.groupBy(rows, (row) => `${row.priority} ${row.work_directory}`);
-    return looks.map(({ rank, path }) => byTurn.get(`${rank} ${path}`) ?? []);
+  const json = (): string => JSON.stringify(looks.map(toArgs));
+  if (looks.length > 1 && tx.dialect.hasLateral) {
+    return splitByTurn(
+      looks,
+      await (tags === null ? tx.all(headsOfTurns, [json()]) : tx.all(taggedHeadsOfTurns, [json(), tags])),
+    );
+  }
+  if (looks.length > 1 && tags === null && looks.every(({ quota }) => quota === 1)) {
+    return splitByTurn(looks, await tx.all(headOfEachTurn, [json()]));
   }
   const heads: TaskRow[][] = [];
   for (const look of looks) {
@@ -30,6 +34,11 @@ export async function findHeads(
     heads.push(await (tags === null ? tx.all(headsOfTurn, args) : tx.all(taggedHeadsOfTurn, [...args, tags])));
   }
   return heads;
+}
+
+function splitByTurn(looks: readonly Look[], rows: readonly TaskRow[]): TaskRow[][] {
+  const byTurn = Map.groupBy(rows, (row) => `${row.priority} ${row.work_directory}`);
+  return looks.map(({ rank, path }) => byTurn.get(`${rank} ${path}`) ?? []);
 }
 
 type LookArgs = [path: string, rank: number, afterRunAt: number, afterSeq: number, limit: number];
@@ -64,6 +73,22 @@ function selectHeads(
     .limit(arg(4))
     .modifyEnd(dialect.forUpdateSkipLocked);
 }
+
+/** One task of each turn, in one statement: where paths take turns, that is what most of them get. */
+export const headOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
+  kysely
+    .selectFrom('tasks')
+    .select(TASK_COLUMNS)
+    .where(
+      sql<boolean>`seq IN (
+        SELECT (
+          SELECT head.seq FROM tasks head
+          WHERE head.status = 'waiting' AND head.work_directory = turn.value->>0 AND head.priority = turn.value->>1
+            AND (head.run_at, head.seq) > (turn.value->>2, turn.value->>3)
+          ORDER BY head.run_at, head.seq LIMIT 1)
+        FROM json_each(${arg(0)}) AS turn)`,
+    ),
+);
 
 /** All turns in one round trip, where each would be one. */
 const headsOfTurns = defineStatement<[turns: string], TaskRow>((kysely, arg, dialect) => ({
