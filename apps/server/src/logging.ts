@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
 import { isColorSupported, prettyFactory } from 'pino-pretty';
+import sonicBoom from 'sonic-boom';
 
 import type { LoggingConfig } from './config/config.ts';
 
@@ -59,17 +60,31 @@ const maxWaitingCharacters = 8 * 2 ** 20;
 
 /** Opened at once: a file that Node is still opening loses its lines when the process exits early. */
 const openDestination = (file: string | undefined): DestinationStream => {
-  const dest = file === undefined ? process.stdout.fd : openLogFile(file);
-  const destination = pino.destination({ dest, sync: false, maxLength: maxWaitingCharacters });
-  destination.on('error', (error: Error) => {
-    // A full disk must not end the server, nor hold its exit: flushSync of sonic-boom 4 retries such errors for ever.
-    if (destination.flushSync !== ignore) process.stderr.write(`the log cannot be written: ${error.message}\n`);
-    destination.flushSync = ignore;
+  const fd = file === undefined ? process.stdout.fd : openLogFile(file);
+  // Not `pino.destination`: the sonic-boom 4 in it retries at the exit for ever what cannot be written.
+  const destination = new sonicBoom.SonicBoom({ fd, sync: false, maxLength: maxWaitingCharacters });
+  let hasFailed = false;
+  openDestinations.add(destination);
+  destination.on('error', (error: NodeJS.ErrnoException) => {
+    if (!hasFailed) process.stderr.write(`the log cannot be written: ${error.message}\n`);
+    hasFailed = true;
+    // Who read the lines is gone for good, where a disk may have room again.
+    if (error.code === 'EPIPE') openDestinations.delete(destination);
   });
-  return destination;
+  return { write: (line) => void (openDestinations.has(destination) && destination.write(line)) };
 };
 
-const ignore = (): void => {};
+const openDestinations = new Set<sonicBoom.SonicBoom>();
+
+process.once('exit', () => {
+  for (const destination of openDestinations) {
+    try {
+      destination.flushSync();
+    } catch {
+      // The full disk was reported, and the exit must not wait for room.
+    }
+  }
+});
 
 const openLogFile = (file: string): number => {
   try {

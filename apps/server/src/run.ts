@@ -4,10 +4,12 @@ import { loadConfig } from './config/load-config.ts';
 import { printConfig } from './config/print-config.ts';
 import { toCoreOptions } from './core-options.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
+import { runMcp } from './mcp-stdio/run-mcp.ts';
 import { startServer } from './start-server.ts';
 import { version } from './version.ts';
 
 const USAGE = `Usage: main [options]
+       main mcp [options]   (MCP on stdin and stdout; see main mcp --help)
 
 Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KEY>.
 
@@ -21,7 +23,8 @@ Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KE
 /** Does what the command line asks for. What keeps the server from starting is told in one line, with exit code 1. */
 export async function run(args: string[]): Promise<void> {
   try {
-    await dispatch(readOptions(args));
+    if (args[0] === 'mcp') await runMcp(args.slice(1));
+    else await dispatch(readOptions(args));
   } catch (error) {
     process.stderr.write(`${explainStartFailure(error)}\n`);
     process.exit(1);
@@ -54,8 +57,14 @@ async function dispatch(options: Options): Promise<void> {
     await core.close();
     return void process.stdout.write('The database schema is up to date\n');
   }
+  outliveReaders();
   const server = await startServer(loaded.config);
   stopOnSignal(() => server.stop());
+}
+
+/** That nobody reads what it prints is no reason for a server to end; unheard, the error of the stream would be one. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
 }
 
 const STOP_WITHIN_MS = 9500;

@@ -3,8 +3,8 @@ import type { TaskPolicy } from './commit/commit.ts';
 import type { Core, CoreObserver } from './core-api.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
-import { openPostgresEngine, type PostgresOptions } from './db/postgres/postgres-engine.ts';
-import { openSqliteEngine, type SqliteOptions } from './db/sqlite/sqlite-engine.ts';
+import type { PostgresOptions } from './db/postgres/postgres-engine.ts';
+import type { SqliteOptions } from './db/sqlite/sqlite-engine.ts';
 import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
 import { DueTimer } from './dispatch/due-timer.ts';
 import { EventFeed } from './dispatch/event-feed.ts';
@@ -53,12 +53,17 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   }
 }
 
-function openEngine({ database, observer, clock }: CoreOptions): Engine | Promise<Engine> {
+/** An engine and its driver are loaded when they are needed: who runs on the one does not carry the other. */
+async function openEngine({ database, observer, clock }: CoreOptions): Promise<Engine> {
   switch (database.engine) {
-    case 'sqlite':
+    case 'sqlite': {
+      const { openSqliteEngine } = await import('./db/sqlite/sqlite-engine.ts');
       return openSqliteEngine({ ...database, clock: clock ?? Date.now });
-    case 'postgres':
+    }
+    case 'postgres': {
+      const { openPostgresEngine } = await import('./db/postgres/postgres-engine.ts');
       return openPostgresEngine({ ...database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
+    }
   }
 }
 

@@ -46,33 +46,52 @@ export function readPathSettings(reader: Querier): Promise<PathSetting[]> {
   return reader.all(pathSettings, []);
 }
 
-/** Paths that have settings, or tasks waiting or at work; in path order. */
+/** Uses the index tasks_waiting, or tasks_working, from the cursor on and for one page only. */
+function countByPath(reader: Querier, status: 'waiting' | 'working', page: { after: string; limit: number }) {
+  return reader.kysely
+    .selectFrom('tasks')
+    .select(['work_directory as path', ({ fn }) => fn.countAll<number>().as('count')])
+    .where('status', '=', sql.lit(status))
+    .where('work_directory', '>', page.after)
+    .groupBy('work_directory')
+    .orderBy('work_directory')
+    .limit(page.limit)
+    .execute();
+}
+
+/**
+ * Paths that have settings, or tasks waiting or at work; in path order. The first paths of all are among the first of
+ * each of the three.
+ */
 export async function listPaths(
   reader: Querier,
-  input: z.output<typeof PathsInput>,
+  { limit, cursor: after = '' }: z.output<typeof PathsInput>,
 ): Promise<z.infer<typeof PathsOutput>> {
-  const counts = reader.kysely
-    .selectFrom('tasks')
-    .select([
-      'work_directory as path',
-      sql<number>`SUM(CASE WHEN status = 'waiting' THEN 1 ELSE 0 END)`.as('waiting'),
-      sql<number>`SUM(CASE WHEN status = 'working' THEN 1 ELSE 0 END)`.as('working'),
-    ])
-    .where(({ or, eb }) => or([eb('status', '=', sql.lit('waiting')), eb('status', '=', sql.lit('working'))]))
-    .groupBy('work_directory');
-  const rows = await reader.kysely
-    .with('counts', () => counts)
-    .with('names', (query) => query.selectFrom('counts').select('path').union(query.selectFrom('paths').select('path')))
-    .selectFrom('names')
-    .leftJoin('counts', 'counts.path', 'names.path')
-    .leftJoin('paths', 'paths.path', 'names.path')
-    .select(['names.path', 'paused', 'max_concurrent', 'weight', 'waiting', 'working'])
-    .where('names.path', '>', input.cursor ?? '')
-    .orderBy('names.path')
-    .limit(input.limit + 1)
+  const page = { after, limit: limit + 1 };
+  const waiting = new Map((await countByPath(reader, 'waiting', page)).map(({ path, count }) => [path, count]));
+  const working = new Map((await countByPath(reader, 'working', page)).map(({ path, count }) => [path, count]));
+  const settings = await reader.kysely
+    .selectFrom('paths')
+    .selectAll()
+    .where('path', '>', page.after)
+    .orderBy('path')
+    .limit(page.limit)
     .execute();
-  const page = rows.slice(0, input.limit);
-  return { paths: page.map(toPathState), next_cursor: rows.length > input.limit ? page.at(-1)!.path : null };
+  const byPath = new Map(settings.map((setting) => [setting.path, setting]));
+  const names = [...new Set([...waiting.keys(), ...working.keys(), ...byPath.keys()])].toSorted(byBytes);
+  const paths = names.slice(0, limit).map((path) =>
+    toPathState({
+      ...(byPath.get(path) ?? { path, ...DEFAULTS }),
+      waiting: waiting.get(path) ?? 0,
+      working: working.get(path) ?? 0,
+    }),
+  );
+  return { paths, next_cursor: names.length > limit ? paths.at(-1)!.path : null };
+}
+
+/** As the databases order paths. */
+function byBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
 export async function getPathState(reader: Querier, setting: PathSetting): Promise<PathState> {
@@ -87,20 +106,13 @@ export async function getPathState(reader: Querier, setting: PathSetting): Promi
   return toPathState({ ...setting, waiting: countOf('waiting'), working: countOf('working') });
 }
 
-function toPathState(row: {
-  path: string;
-  paused: number | null;
-  max_concurrent: number | null;
-  weight: number | null;
-  waiting: number | null;
-  working: number | null;
-}): PathState {
+function toPathState(row: PathSetting & { waiting: number; working: number }): PathState {
   return {
     path: row.path,
     paused: row.paused === 1,
     max_concurrent: row.max_concurrent,
-    weight: row.weight ?? DEFAULTS.weight,
-    waiting: Number(row.waiting ?? 0),
-    working: Number(row.working ?? 0),
+    weight: row.weight,
+    waiting: Number(row.waiting),
+    working: Number(row.working),
   };
 }

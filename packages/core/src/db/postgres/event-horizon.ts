@@ -52,15 +52,17 @@ const NEWEST_SETTLED = CompiledQuery.raw(`
  */
 const NEWEST_BEFORE_OURS = CompiledQuery.raw(`
   WITH floor AS MATERIALIZED (
-    SELECT coalesce(min(xid), pg_snapshot_xmax(snapshot))::text::bigint AS xmin
+    SELECT coalesce(
+      (
+        SELECT xid FROM pg_snapshot_xip(snapshot) AS xid WHERE NOT EXISTS (
+          SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
+          WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted AND transactionid = xid::xid
+            AND (datname <> current_database() OR backend_type = 'autovacuum worker'
+              OR (pg_has_role(usesysid, 'USAGE') AND application_name <> '${APPLICATION_NAME}'))
+        )
+        ORDER BY xid LIMIT 1
+      ),
+      pg_snapshot_xmax(snapshot)
+    )::text::bigint AS xmin
     FROM pg_current_snapshot() AS snapshot
-    LEFT JOIN LATERAL (
-      SELECT xid FROM pg_snapshot_xip(snapshot) AS xid WHERE NOT EXISTS (
-        SELECT FROM pg_locks JOIN pg_stat_activity USING (pid)
-        WHERE locktype = 'transactionid' AND mode = 'ExclusiveLock' AND granted AND transactionid = xid::xid
-          AND (datname <> current_database() OR backend_type = 'autovacuum worker'
-            OR (pg_has_role(usesysid, 'USAGE') AND application_name <> '${APPLICATION_NAME}'))
-      )
-    ) AS ours ON true
-    GROUP BY snapshot
   ) ${NEWEST}`) as CompiledQuery<{ xmin: number } & MaybePosition>;

@@ -6,6 +6,8 @@ import { APPLICATION_NAME, clientConfig } from './postgres-pool.ts';
 const CHANNEL = 'task_orchestrator';
 /** A payload may have 8,000 bytes at most. */
 const MAX_PAYLOAD_BYTES = 7_500;
+/** More than these fit in no payload. */
+const MAX_PATHS = 1_000;
 const RECONNECT_MS = 500;
 const CONNECT_TIMEOUT_MS = 10_000;
 const QUERY_TIMEOUT_MS = 10_000;
@@ -19,6 +21,8 @@ export class PostgresPeers implements Peers {
   readonly #url: string;
   readonly #onError: (error: unknown, doing: string) => void;
   readonly #listeners: ((notice: Notice | null) => void)[] = [];
+  /** The latest connection, and the same once it listens. */
+  #latest: pg.Client | null = null;
   #client: pg.Client | null = null;
   #reconnect: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -31,10 +35,10 @@ export class PostgresPeers implements Peers {
   }
 
   publish(notice: Notice): void {
-    // Without a connection it is lost: the others look for themselves every few seconds.
-    if (this.#client === null) return;
     this.#pending.push(notice);
-    this.#sending ??= this.#send(this.#client);
+    // Without a connection they wait for one, together; meanwhile the others look for themselves every few seconds.
+    if (this.#client === null) this.#pending = [mergeNotices(this.#pending)];
+    else this.#sending ??= this.#send(this.#client);
   }
 
   subscribe(listener: (notice: Notice | null) => void): void {
@@ -50,18 +54,15 @@ export class PostgresPeers implements Peers {
   }
 
   async #send(client: pg.Client): Promise<void> {
-    try {
-      while (this.#pending.length > 0) {
-        const notice = mergeNotices(this.#pending.splice(0));
-        await client.query({
-          name: 'notify',
-          text: 'SELECT pg_notify($1, $2)',
-          values: [CHANNEL, this.#encode(notice)],
-        });
+    while (this.#pending.length > 0 && this.#client === client) {
+      const notice = mergeNotices(this.#pending.splice(0));
+      try {
+        const values = [CHANNEL, this.#encode(notice)];
+        await client.query({ name: 'notify', text: 'SELECT pg_notify($1, $2)', values });
+      } catch (error) {
+        this.#pending.unshift(notice);
+        this.#lose(client, error);
       }
-    } catch {
-      // The connection is lost, which is told where it is made anew.
-      this.#pending = [];
     }
     this.#sending = null;
   }
@@ -73,17 +74,9 @@ export class PostgresPeers implements Peers {
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
     });
-    let isLost = false;
-    const lose = (error: unknown): void => {
-      if (isLost || this.#isClosed) return;
-      isLost = true;
-      this.#client = null;
-      this.#onError(error, 'connection that listens to other servers');
-      client.end().catch(() => undefined);
-      this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS);
-    };
-    client.on('error', lose);
-    client.on('end', () => lose(new Error('the connection ended')));
+    this.#latest = client;
+    client.on('error', (error) => this.#lose(client, error));
+    client.on('end', () => this.#lose(client, new Error('the connection ended')));
     client.on('notification', ({ payload }) => this.#receive(payload ?? ''));
     try {
       await client.connect();
@@ -91,9 +84,20 @@ export class PostgresPeers implements Peers {
       if (this.#isClosed) return await client.end();
       this.#client = client;
       this.#tell(null);
+      if (this.#pending.length > 0) this.#sending ??= this.#send(client);
     } catch (error) {
-      lose(error);
+      this.#lose(client, error);
     }
+  }
+
+  /** Once for each connection, however it shows. */
+  #lose(client: pg.Client, error: unknown): void {
+    if (this.#latest !== client || this.#isClosed) return;
+    this.#latest = null;
+    this.#client = null;
+    this.#onError(error, 'connection that listens to other servers');
+    client.end().catch(() => undefined);
+    this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS);
   }
 
   #receive(payload: string): void {
@@ -119,9 +123,10 @@ function mergeNotices(notices: readonly Notice[]): Notice {
     const known = ready.get(key);
     ready.set(key, [path, rank, Math.min(runAt, known?.[2] ?? runAt), count + (known?.[3] ?? 0)]);
   }
+  const isTooMuch = ready.size > MAX_PATHS || notices.some((notice) => notice.ready === null);
   return {
     types: [...new Set(notices.flatMap(({ types }) => types))],
-    ready: notices.some((notice) => notice.ready === null) ? null : [...ready.values()],
+    ready: isTooMuch ? null : [...ready.values()],
     hasFreed: notices.some(({ hasFreed }) => hasFreed),
     hasNewSettings: notices.some(({ hasNewSettings }) => hasNewSettings),
   };

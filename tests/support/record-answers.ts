@@ -1,0 +1,42 @@
+import type { AcquiredTask, Client } from '@task-orchestrator/client';
+
+/** Told of what a server has acknowledged to a worker, and of what it has refused. */
+export interface AnswerRecorder {
+  onAcquired?(tasks: readonly AcquiredTask[]): void;
+  onRenewed?(lease: { lease_token: string; lease_expires_at: string }): void;
+  onCompleted?(completion: { task_id: string; lease_token: string }): void;
+  onRefused?(completion: { task_id: string; lease_token: string; code: string }): void;
+}
+
+/** The same client for a `Worker`, with somebody who writes down what it is answered. */
+export function recordAnswers(client: Client, recorder: AnswerRecorder): Client {
+  const { acquire, heartbeatMany, completeMany } = client.tasks;
+  return {
+    ...client,
+    tasks: {
+      ...client.tasks,
+      async acquire(...args) {
+        const answer = await acquire(...args);
+        recorder.onAcquired?.(answer.tasks);
+        return answer;
+      },
+      async heartbeatMany(...args) {
+        const answer = await heartbeatMany(...args);
+        for (const [index, { lease_token = '' }] of args[0].heartbeats.entries()) {
+          const value = answer.results[index]?.value;
+          if (value) recorder.onRenewed?.({ lease_token, lease_expires_at: value.lease_expires_at });
+        }
+        return answer;
+      },
+      async completeMany(...args) {
+        const answer = await completeMany(...args);
+        for (const [index, { task_id, lease_token = '' }] of args[0].completions.entries()) {
+          const { value, error } = answer.results[index] ?? {};
+          if (value) recorder.onCompleted?.({ task_id, lease_token });
+          if (error) recorder.onRefused?.({ task_id, lease_token, code: error.code });
+        }
+        return answer;
+      },
+    },
+  };
+}
