@@ -20,13 +20,13 @@ export const expiredLeases = defineStatement<[now: number, limit: number], Contr
     .modifyEnd(dialect.forUpdateSkipLocked),
 );
 
-/** Takes back up to `limit` tasks whose leases have run out, and answers how many. */
-export const expireLeases = defineVerb<{ limit: number }, number>({
+/** Takes back up to `limit` tasks whose leases have run out by `before`, and answers how many. */
+export const expireLeases = defineVerb<{ before: number; limit: number }, number>({
   stage: 0,
   async run(commit, items) {
     const outcomes: number[] = [];
-    for (const { limit } of items) {
-      const tasks = await commit.tx.all(expiredLeases, [commit.now, limit]);
+    for (const { before, limit } of items) {
+      const tasks = await commit.tx.all(expiredLeases, [Math.min(before, commit.now), limit]);
       for (const task of tasks) expireLease(commit, task);
       await commit.flush();
       await settleDependants(

@@ -74,3 +74,20 @@ export async function countWorkersSeenSince(reader: Querier, since: number): Pro
     .executeTakeFirstOrThrow();
   return Number(row.count);
 }
+
+/** When a server last wrote an event or saw a worker: until then workers could reach one. */
+export async function lastSignOfLife(reader: Querier): Promise<number> {
+  const event = await reader.kysely
+    .selectFrom('events')
+    .select('at')
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const worker = await reader.kysely
+    .selectFrom('workers')
+    .select('last_seen_at')
+    .orderBy('last_seen_at', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return Math.max(event?.at ?? 0, worker?.last_seen_at ?? 0);
+}

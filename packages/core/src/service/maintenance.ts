@@ -2,7 +2,7 @@ import { Background } from '../dispatch/background.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
 import { nextDue, promoteDue } from '../repository/promote-due.ts';
 import { removeFinished } from '../repository/remove-finished.ts';
-import { saveSightings } from '../repository/workers.ts';
+import { lastSignOfLife, saveSightings } from '../repository/workers.ts';
 import type { CoreContext } from './context.ts';
 import { followPeers } from './peers.ts';
 
@@ -11,17 +11,18 @@ const SIGHTINGS_MS = 1_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
-/** Workers could not reach a server that was down: their leases get this long after its start. */
+/** Workers could not reach a server that was down: leases that ran out meanwhile get this long after its start. */
 const GRACE_MS = 5_000;
 const DAY_MS = 86_400_000;
 
 /** Starts what a core does by itself: leases run out, tasks fall due, sightings are written, old tasks go. */
 export async function startMaintenance(context: CoreContext): Promise<Background> {
   const background = new Background((error, doing) => context.observer.onError?.(error, doing));
-  const sweepFrom = context.engine.clock() + ((await hasExpiredLease(context)) ? GRACE_MS : 0);
-  background.every(LEASE_SWEEP_MS, 'lease sweep', async () => {
-    if (context.engine.clock() >= sweepFrom) await sweepLeases(context);
-  });
+  const diedAt = await lastSignOfLife(context.engine.reader);
+  const graceUntil = context.engine.clock() + GRACE_MS;
+  background.every(LEASE_SWEEP_MS, 'lease sweep', () =>
+    sweepLeases(context, context.engine.clock() < graceUntil ? diedAt : Infinity),
+  );
   background.every(SIGHTINGS_MS, 'worker sightings', () => writeSightings(context));
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
@@ -40,13 +41,13 @@ export async function runMaintenance(context: CoreContext): Promise<void> {
   await removeOldTasks(context);
 }
 
-async function sweepLeases(context: CoreContext): Promise<void> {
-  while (await hasExpiredLease(context)) await context.commits.run(expireLeases, { limit: STEP });
-}
-
-async function hasExpiredLease({ engine }: CoreContext): Promise<boolean> {
-  const rows = await engine.reader.all(expiredLeases, [await engine.now(), 1]);
-  return rows.length > 0;
+/** @param before leases that ran out later are left alone; milliseconds since the epoch. */
+async function sweepLeases({ engine, commits }: CoreContext, before = Infinity): Promise<void> {
+  for (;;) {
+    const expired = await engine.reader.all(expiredLeases, [Math.min(before, await engine.now()), 1]);
+    if (expired.length === 0) return;
+    await commits.run(expireLeases, { before, limit: STEP });
+  }
 }
 
 export async function promoteDueTasks(context: CoreContext): Promise<void> {
