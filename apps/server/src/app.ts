@@ -17,6 +17,7 @@ import { readJsonBody } from './read-json.ts';
 import { createRecorders } from './record-request.ts';
 import { takeRequestId } from './request-id.ts';
 import { registerSystemRoutes } from './system-routes.ts';
+import { registerMcpRoutes, type CreateMcpServer } from './transports/mcp/routes.ts';
 import { registerOpenApiRoutes } from './transports/openapi/routes.ts';
 import { createRestRefuser, registerRestRoutes } from './transports/rest/routes.ts';
 import { registerTrpcRoutes } from './transports/trpc/routes.ts';
@@ -28,8 +29,15 @@ const MAX_PARAM_LENGTH = 5000;
 /**
  * The HTTP side of the service, not yet listening. Closing it drains the core first; the core stays open.
  * @param metrics whose observer the core was opened with; without it the core's own numbers stay zero.
+ * @param createMcpServer in place of the MCP door's own; for the fixtures of its conformance test.
  */
-export function buildApp(options: { core: Core; config: Config; logger: Logger; metrics?: Metrics }): FastifyInstance {
+export function buildApp(options: {
+  core: Core;
+  config: Config;
+  logger: Logger;
+  metrics?: Metrics;
+  createMcpServer?: CreateMcpServer;
+}): FastifyInstance {
   const { core, config, logger, metrics = createMetrics() } = options;
   const { security, server } = config;
   let isDraining = false;
@@ -83,6 +91,15 @@ export function buildApp(options: { core: Core; config: Config; logger: Logger; 
 
   registerRestRoutes(app, { endpoints, admit, recorderOf, eventPosition: () => core.eventPosition() });
   registerTrpcRoutes(app, { endpoints, admit, recorderOf });
+  registerMcpRoutes(app, {
+    core,
+    endpoints,
+    admit,
+    recorderOf,
+    allowedHosts: security.allowed_hosts,
+    allowedOrigins: security.cors_origins,
+    createServer: options.createMcpServer,
+  });
   registerOpenApiRoutes(app, { version });
   registerSystemRoutes(app, { health, metrics, admitToMetrics: security.metrics_require_key ? admit : undefined });
   refuseOtherMethods(app, urls, refuse);
@@ -126,7 +143,7 @@ function corsOptions(origins: readonly string[]): FastifyCorsOptions {
   return {
     origin: origins.includes('*') ? '*' : [...origins],
     methods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
-    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'mcp-session-id'],
     maxAge: 600,
     strictPreflight: false,
   };

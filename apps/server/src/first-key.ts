@@ -24,8 +24,9 @@ export async function createFirstKey(options: {
   const file = databasePath === undefined ? undefined : join(dirname(databasePath), 'admin.key');
   // The file first: a crash in between leaves a useless file, not a service that nobody can enter.
   if (file !== undefined) writeSecret(file, key);
-  await keys.insert({ name: 'admin', hash: hashKey(key) });
-  return { key, file };
+  const inserted = await keys.insertFirst({ name: 'admin', hash: hashKey(key) });
+  // Another server on the same database was first.
+  return inserted === null ? undefined : { key, file };
 }
 
 function writeSecret(file: string, secret: string): void {

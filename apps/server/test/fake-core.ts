@@ -12,6 +12,7 @@ export function aCore(parts: Partial<Core> = {}): Core {
     keys: {
       count: () => Promise.resolve(0),
       insert: () => Promise.reject(new Error('not faked')),
+      insertFirst: () => Promise.reject(new Error('not faked')),
       findByHash: () => Promise.resolve(undefined),
     },
     drain: () => undefined,

@@ -10,6 +10,7 @@ import { Config, type ConfigInput } from '../src/config/config.ts';
 import { toCoreOptions } from '../src/core-options.ts';
 import { createLogger } from '../src/logging.ts';
 import { createMetrics } from '../src/metrics.ts';
+import type { CreateMcpServer } from '../src/transports/mcp/routes.ts';
 
 export const KEY = 'test-key-of-16-characters-or-more';
 
@@ -38,7 +39,12 @@ export interface Answer {
 
 /** The whole service on a free port, over a SQLite file of its own or a core that is given; gone when the test is over. */
 export async function startApp(
-  options: { config?: ConfigInput; core?: Core; logLevel?: 'debug' | 'info' } = {},
+  options: {
+    config?: ConfigInput;
+    core?: Core;
+    logLevel?: 'debug' | 'info';
+    createMcpServer?: CreateMcpServer;
+  } = {},
 ): Promise<RunningApp> {
   const folder = await mkdtemp(join(tmpdir(), 'torc-server-'));
   const config = Config.parse({
@@ -56,7 +62,8 @@ export async function startApp(
   const metrics = createMetrics();
   const core = options.core ?? (await openCore(toCoreOptions(config, metrics.observer)));
   const logger = createLogger({ level: options.logLevel ?? 'info', format: 'json' }, destination);
-  const app = buildApp({ core, config, logger, metrics });
+  const { createMcpServer } = options;
+  const app = buildApp({ core, config, logger, metrics, ...(createMcpServer && { createMcpServer }) });
   await app.listen({ host: '127.0.0.1', port: 0 });
   onTestFinished(async () => {
     await app.close();

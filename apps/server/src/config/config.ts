@@ -6,6 +6,7 @@ import {
   choiceInAnyCase,
   databaseUrl,
   flag,
+  hostList,
   originList,
   secret,
   text,
@@ -72,6 +73,7 @@ export const SecurityConfig = z.object({
   admin_key: secret(16).optional(),
   rate_limit_requests_per_minute: wholeNumber(0, 10_000_000).default(1000),
   cors_origins: originList().default([]),
+  allowed_hosts: hostList().default([]),
   metrics_require_key: flag().default(false),
 });
 export type SecurityConfig = z.infer<typeof SecurityConfig>;

@@ -44,5 +44,10 @@ export const databaseUrl = () => z.string().refine(isDatabaseUrl).describe(datab
 export const originList = () =>
   z.array(z.string().refine(isOrigin)).describe('a list of origins such as "https://app.example.com", or "*"');
 
+export const hostList = () =>
+  z.array(z.string().refine(isHost)).describe('a list of host names without port, such as "tasks.example.com", or "*"');
+
+const isHost = (host: string): boolean => host === '*' || /^[\w-]+(\.[\w-]+)*$/.test(host);
+
 const isOrigin = (origin: string): boolean =>
   origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin);

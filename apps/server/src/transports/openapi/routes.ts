@@ -6,18 +6,24 @@ import { createOpenApiDocument } from './document.ts';
 
 /** The OpenAPI document and the page made from it; both are made once, and need no key. */
 export function registerOpenApiRoutes(app: FastifyInstance, { version }: { version: string }): void {
-  const document = createOpenApiDocument({ version });
-  const json = JSON.stringify(document);
-  const page = renderDocsPage(document);
+  // Made when first asked for: most servers never are.
+  const document = once(() => createOpenApiDocument({ version }));
+  const json = once(() => JSON.stringify(document()));
+  const page = once(() => renderDocsPage(document()));
   const policy = contentSecurityPolicy();
 
   app.get('/openapi.json', { exposeHeadRoute: true }, (_request, reply) => {
-    send(reply, 'application/json; charset=utf-8', json);
+    send(reply, 'application/json; charset=utf-8', json());
   });
   app.get('/docs', { exposeHeadRoute: true }, (_request, reply) => {
     reply.header('content-security-policy', policy).header('referrer-policy', 'no-referrer');
-    send(reply, 'text/html; charset=utf-8', page);
+    send(reply, 'text/html; charset=utf-8', page());
   });
+}
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { value: Value } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function send(reply: FastifyReply, type: string, text: string): void {
