@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
@@ -17,4 +18,6 @@ export const places = {
   bareSqlite: here('./load/bare-sqlite.ts'),
   builtServer: here('../../apps/server/dist/main.js'),
   sourceServer: here('../../apps/server/src/main.ts'),
+  /** As `npm start` runs it. */
+  serverFlags: JSON.parse(readFileSync(here('../../scripts/server-flags.json'), 'utf8')) as string[],
 } as const;
