@@ -1,4 +1,8 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+/** One real PostgreSQL for the run. */
+const startPostgres = fileURLToPath(new URL('packages/core/test/postgres.setup.ts', import.meta.url));
 
 const project = (name: string, root: string, include = ['src/**/*.test.ts', 'test/**/*.test.ts']) => ({
   // `extends` and a folder's own `root`: projects given as globs would not inherit the conditions below.
@@ -19,7 +23,7 @@ export default defineConfig({
       project('contract', './packages/contract'),
       {
         ...project('core', './packages/core'),
-        test: { ...project('core', '').test, globalSetup: ['./test/postgres.setup.ts'] },
+        test: { ...project('core', '').test, globalSetup: [startPostgres] },
       },
       project('client', './packages/client'),
       project('server', './apps/server'),
