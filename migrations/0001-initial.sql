@@ -1,5 +1,5 @@
 -- One text for every engine. {identity} is its growing integer key that is never used twice, {text} text in byte
--- order, {txid} the transaction that writes; a statement that starts with {postgres} is for that engine alone.
+-- order; a statement that starts with {postgres} is for that engine alone.
 -- Large columns stand last: a row is read from the front, and most verbs stop before them.
 
 CREATE TABLE tasks (
@@ -68,7 +68,6 @@ CREATE INDEX task_dependencies_task ON task_dependencies (task_seq);
 
 CREATE TABLE events (
   seq {identity},
-  txid BIGINT NOT NULL DEFAULT {txid},
   task_seq BIGINT NOT NULL,
   type TEXT NOT NULL,
   status TEXT NOT NULL,
@@ -79,7 +78,6 @@ CREATE TABLE events (
   at BIGINT NOT NULL
 );
 CREATE INDEX events_task ON events (task_seq, seq);
-{postgres} CREATE INDEX events_order ON events (txid, seq);
 
 CREATE TABLE task_logs (
   seq {identity},

@@ -65,7 +65,13 @@ test(
     await until('calm progress', () => completed.size >= CALM, { withinMs: 60_000 });
     const before = rate.take();
     while (completed.size < CALM + TROUBLED) {
-      const name = random.pick(['server killed', 'worker killed', 'connections killed', 'connections killed', 'PostgreSQL restarted'] as const);
+      const name = random.pick([
+        'server killed',
+        'worker killed',
+        'connections killed',
+        'connections killed',
+        'PostgreSQL restarted',
+      ] as const);
       await troubles[name]();
       happened[name] = (happened[name] ?? 0) + 1;
       const soFar = completed.size;
@@ -87,7 +93,9 @@ test(
     const outputOf = (id: string) => tasks.get(id)?.result?.output as { leaseToken: string; leaseEpoch: number };
     expect(ids.filter((id) => outputOf(id).leaseEpoch !== tasks.get(id)?.lease_epoch)).toEqual([]);
     expect([...completed].filter(([id, token]) => outputOf(id).leaseToken !== token)).toEqual([]);
-    const acquisitions = ids.map((id) => ofType(history.get(id) ?? [], 'acquired').map(({ lease_epoch }) => lease_epoch));
+    const acquisitions = ids.map((id) =>
+      ofType(history.get(id) ?? [], 'acquired').map(({ lease_epoch }) => lease_epoch),
+    );
     expect(acquisitions.filter((epochs) => epochs.some((epoch, index) => epoch !== index + 1))).toEqual([]);
     expect(tasks.size).toBeGreaterThanOrEqual(TASKS);
   },
@@ -104,7 +112,10 @@ test('a snapshot that somebody holds does not bring throughput below half', { ti
       const began = performance.now();
       const worker = new Worker({ client, workPath: '/chaos', subtree: true, concurrency: 50, handler: () => 'done' });
       const running = worker.run();
-      await until('the tasks are done', async () => (await client.stats.get()).tasks.waiting === 0, { withinMs: 60_000, everyMs: 50 });
+      await until('the tasks are done', async () => (await client.stats.get()).tasks.waiting === 0, {
+        withinMs: 60_000,
+        everyMs: 50,
+      });
       const seconds = (performance.now() - began) / 1000;
       await worker.stop();
       await running;
@@ -124,7 +135,9 @@ test('a snapshot that somebody holds does not bring throughput below half', { ti
   };
   const free = await measure(false);
   const held = await measure(true);
-  console.log(`tasks/s without and with a held snapshot: ${Math.round(free)}, ${Math.round(held)}: ${(held / free).toFixed(2)}`);
+  console.log(
+    `tasks/s without and with a held snapshot: ${Math.round(free)}, ${Math.round(held)}: ${(held / free).toFixed(2)}`,
+  );
   expect(held / free).toBeGreaterThan(0.4);
 });
 
@@ -150,7 +163,9 @@ async function createTasks(client: Client, count: number): Promise<string[]> {
 
 function startChaosWorker(urls: readonly string[], workerId: string): ChildProcess {
   const options: ChaosWorkerOptions = { urls, apiKey: API_KEY, workerId, concurrency: 4, leaseSeconds: LEASE_SECONDS };
-  return startNode('tests/support/chaos-worker.ts', [JSON.stringify(options)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  return startNode('tests/support/chaos-worker.ts', [JSON.stringify(options)], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
 }
 
 async function killBackends(url: string, share: number): Promise<void> {

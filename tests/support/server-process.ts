@@ -28,6 +28,7 @@ export interface Ending {
 /** A JSON answer over HTTP. */
 export interface Answer<Data = unknown> {
   status: number;
+  headers: Headers;
   body: { success: boolean; data: Data; error: { code: string; message: string } | null };
 }
 
@@ -136,7 +137,8 @@ export class ServerProcess {
       ...(body !== undefined && { body: JSON.stringify(body) }),
       ...(signal && { signal }),
     });
-    return { status: response.status, body: (await response.json()) as Answer<Data>['body'] };
+    const { status, headers } = response;
+    return { status, headers, body: (await response.json()) as Answer<Data>['body'] };
   }
 
   async text(path: string): Promise<string> {

@@ -22,7 +22,7 @@ export function toCoreOptions({ database, task }: Config, observer: CoreObserver
   };
 }
 
-function toDatabaseOptions(database: Config['database']): CoreOptions['database'] {
+export function toDatabaseOptions(database: Config['database']): CoreOptions['database'] {
   if (database.encryption_key !== undefined) {
     throw new ConfigError('database.encryption_key is set, but this version does not encrypt; remove it');
   }

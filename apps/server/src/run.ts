@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { openCore } from '@task-orchestrator/core';
 import { loadConfig } from './config/load-config.ts';
+import { copyBetween } from './copy-between.ts';
 import { printConfig } from './config/print-config.ts';
 import { toCoreOptions } from './core-options.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
@@ -16,6 +17,9 @@ Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KE
   --config <folder>  folder of the configuration files (default: config)
   --print-config     show every setting and where it comes from, and exit
   --migrate-only     bring the database schema up to date, and exit
+  --copy --from <database URL> --to <database URL>
+                     move everything into another, empty database, and exit; no server may run on either.
+                     Cut off, the same command goes on where it was
   --version          show the version, and exit
   --help             show this, and exit
 `;
@@ -40,6 +44,9 @@ function readOptions(args: string[]) {
       config: { type: 'string', default: 'config' },
       'print-config': { type: 'boolean', default: false },
       'migrate-only': { type: 'boolean', default: false },
+      copy: { type: 'boolean', default: false },
+      from: { type: 'string' },
+      to: { type: 'string' },
       version: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -52,6 +59,7 @@ async function dispatch(options: Options): Promise<void> {
   if (options.version) return void process.stdout.write(`${version}\n`);
   const loaded = loadConfig({ configDir: options.config });
   if (options['print-config']) return printConfig(loaded);
+  if (options.copy) return copyBetween({ ...options, config: loaded.config });
   if (options['migrate-only']) {
     const core = await openCore({ ...toCoreOptions(loaded.config), background: false });
     await core.close();

@@ -99,14 +99,7 @@ function isFlat(value: unknown): value is string | number | boolean {
   return ['string', 'number', 'boolean'].includes(typeof value);
 }
 
-/** Ids are places in an order: `42`, or `7001.42` where several servers write. Each part has up to 16 digits. */
+/** Ids are whole numbers of up to 16 digits. */
 function isAfter(id: string, position: string | null): boolean {
-  if (position === null) return true;
-  const [a, b] = [toParts(id), toParts(position)];
-  return a[0] === b[0] ? a[1] > b[1] : a[0] > b[0];
-}
-
-function toParts(id: string): [transaction: bigint, key: bigint] {
-  const [first = '0', second] = id.split('.');
-  return second === undefined ? [0n, BigInt(first)] : [BigInt(first), BigInt(second)];
+  return position === null || BigInt(id) > BigInt(position);
 }

@@ -50,7 +50,7 @@ export const StreamInput = z.strictObject({
   worker_id: WorkerId.optional(),
   last_event_id: z
     .string()
-    .regex(/^\d{1,16}(\.\d{1,16})?$/, 'must be an event_id')
+    .regex(/^\d{1,16}$/, 'must be an event_id')
     .optional(),
 });
 export type StreamInput = z.output<typeof StreamInput>;

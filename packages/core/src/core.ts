@@ -3,8 +3,7 @@ import type { TaskPolicy } from './commit/commit.ts';
 import type { Core, CoreObserver } from './core-api.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
-import type { PostgresOptions } from './db/postgres/postgres-engine.ts';
-import type { SqliteOptions } from './db/sqlite/sqlite-engine.ts';
+import { openEngine, type DatabaseOptions } from './db/open-engine.ts';
 import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
 import { DueTimer } from './dispatch/due-timer.ts';
 import { EventFeed } from './dispatch/event-feed.ts';
@@ -21,10 +20,6 @@ import { createOperations } from './service/operations.ts';
 
 /** Tasks that are due and could not be made ready are tried again after this long. */
 const DUE_RETRY_MS = 1_000;
-
-export type DatabaseOptions =
-  | ({ engine: 'sqlite' } & Omit<SqliteOptions, 'clock'>)
-  | ({ engine: 'postgres' } & Omit<PostgresOptions, 'onError' | 'clock'>);
 
 export interface CoreOptions {
   database: DatabaseOptions;
@@ -43,27 +38,14 @@ export interface CoreOptions {
  * @throws when the database is in use by another server, cannot be written, or is newer than this code.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const engine = await openEngine(options);
+  const { database, clock, observer } = options;
+  const engine = await openEngine({ database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
   try {
     await migrate(engine);
     return await startCore(engine, options);
   } catch (error) {
     await engine.close();
     throw error;
-  }
-}
-
-/** An engine and its driver are loaded when they are needed: who runs on the one does not carry the other. */
-async function openEngine({ database, observer, clock }: CoreOptions): Promise<Engine> {
-  switch (database.engine) {
-    case 'sqlite': {
-      const { openSqliteEngine } = await import('./db/sqlite/sqlite-engine.ts');
-      return openSqliteEngine({ ...database, clock: clock ?? Date.now });
-    }
-    case 'postgres': {
-      const { openPostgresEngine } = await import('./db/postgres/postgres-engine.ts');
-      return openPostgresEngine({ ...database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
-    }
   }
 }
 

@@ -1,6 +1,6 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, chown, cp, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -20,13 +20,18 @@ export interface PostgresServer {
   readonly url: string;
   /** The URL of a new, empty database. */
   createDatabase(): Promise<string>;
-  /** Ends it at once, as a crash would, and starts it again on the same data. */
-  crashAndRestart(): Promise<void>;
+  /** Ends it at once, as a crash would, and starts it again on the same data; `whileDown` is done in between. */
+  crashAndRestart(whileDown?: () => Promise<void>): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** @param options.fsync off by default: the tests that use it do not cut the power. */
-export async function startPostgres(options: { fsync?: boolean } = {}): Promise<PostgresServer> {
+/**
+ * @param options.fsync off by default: the tests that use it do not cut the power.
+ * @param options.tls the texts of a certificate and its key: connections may be encrypted then.
+ */
+export async function startPostgres(
+  options: { fsync?: boolean; tls?: { certificate: string; key: string } } = {},
+): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), 'torc-postgres-'));
   await chmod(folder, 0o755);
   const data = join(folder, 'data');
@@ -38,6 +43,15 @@ export async function startPostgres(options: { fsync?: boolean } = {}): Promise<
     ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '--no-sync'],
     UNPRIVILEGED,
   );
+  if (options.tls) {
+    for (const [name, text] of [
+      ['server.crt', options.tls.certificate],
+      ['server.key', options.tls.key],
+    ] as const) {
+      await writeFile(join(data, name), text, { mode: 0o600 });
+      if (UNPRIVILEGED.uid !== undefined) await chown(join(data, name), UNPRIVILEGED.uid, UNPRIVILEGED.gid);
+    }
+  }
   const port = await findFreePort();
   const url = `postgres://postgres@127.0.0.1:${port}`;
   const settings = [
@@ -47,6 +61,7 @@ export async function startPostgres(options: { fsync?: boolean } = {}): Promise<
     ['fsync', options.fsync ? 'on' : 'off'],
     ['max_connections', 200],
     ['shared_buffers', '64MB'],
+    ['ssl', options.tls ? 'on' : 'off'],
   ].flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 
   const start = async (): Promise<ChildProcess> => {
@@ -63,8 +78,9 @@ export async function startPostgres(options: { fsync?: boolean } = {}): Promise<
       await withClient(url, (client) => client.query(`CREATE DATABASE ${name}`));
       return `${url}/${name}`;
     },
-    async crashAndRestart() {
+    async crashAndRestart(whileDown) {
       await end(server, 'SIGQUIT');
+      await whileDown?.();
       server = await start();
     },
     async stop() {

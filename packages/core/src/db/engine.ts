@@ -1,7 +1,6 @@
 import type { EventType } from '@task-orchestrator/contract';
 import type { Compilable, CompiledQuery, Expression, Kysely, RawBuilder } from 'kysely';
 import type { Flow } from '../repository/statistics.ts';
-import type { EventPosition } from './event-position.ts';
 import type { Database } from './schema.ts';
 
 /**
@@ -21,13 +20,21 @@ export interface Engine {
   clock(): number;
   /** The same, asked of the database. */
   now(): Promise<number>;
-  /** Everything up to here in the order of events is committed, and nothing more will come before it. */
-  eventHorizon(): Promise<EventPosition>;
+  eventHorizon(): Promise<EventHorizon>;
   /** Transactions that are worth having under way at a time. */
   readonly maxConcurrentCommits: number;
   /** Other servers on the same database; null where there can be none. */
   readonly peers: Peers | null;
+  /** How many servers run on the database; where there can be but one, it is shut out from the start. */
+  countServers(): Promise<number>;
   close(): Promise<void>;
+}
+
+export interface EventHorizon {
+  /** Everything up to this number in the order of events is committed, and nothing more will come before it. */
+  readonly settled: number;
+  /** Up to here numbers have been given out: what lies in between will be settled in a moment. */
+  readonly drawn: number;
 }
 
 /** What servers on one database tell each other. It may get lost: everyone also looks for themselves now and then. */
@@ -73,7 +80,7 @@ export interface Transaction extends Querier {
 }
 
 export type Row<Table extends keyof Database> = {
-  [Column in keyof Database[Table] as Column extends 'seq' | 'txid' ? never : Column]: Database[Table][Column];
+  [Column in keyof Database[Table] as Column extends 'seq' ? never : Column]: Database[Table][Column];
 };
 
 /** What engines write differently. */
@@ -82,14 +89,13 @@ export interface Dialect {
   /** Other servers may write to the same database. */
   readonly isShared: boolean;
   /** What the tokens in migrations stand for. */
-  readonly tokens: Readonly<Record<'identity' | 'text' | 'txid', string>>;
+  readonly tokens: Readonly<Record<'identity' | 'text', string>>;
   /** How many schema versions the database may be ahead of the code, for servers of two versions side by side. */
   readonly newerVersionsAllowed: number;
+  /** Has the growing keys of a table go on after those that are there; null where they do so by themselves. */
+  continueKeys(table: 'tasks' | 'events' | 'task_logs'): RawBuilder<unknown> | null;
   /** Keeps servers that start together from migrating together; nothing where there is only one. */
   readonly migrationLock: RawBuilder<unknown> | null;
-  /** `events` rows after a position, in the order of events. */
-  eventsAfter(position: EventPosition): RawBuilder<boolean>;
-  readonly eventOrder: RawBuilder<unknown>;
   /** The elements of a JSON array of strings as rows with one column, `value`; an alias must follow. */
   elements(json: string): RawBuilder<unknown>;
   /** `column` is one of the elements of a JSON array of strings. */

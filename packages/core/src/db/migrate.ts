@@ -62,7 +62,6 @@ function splitStatements(text: string, { name, tokens }: Dialect): string[] {
     .replaceAll(/^--.*$/gm, '')
     .replaceAll('{identity}', tokens.identity)
     .replaceAll('{text}', tokens.text)
-    .replaceAll('{txid}', tokens.txid)
     .replaceAll(`{${name}} `, '')
     .split(';')
     .map((statement) => statement.trim())

@@ -66,8 +66,7 @@ export interface TasksTable {
 }
 
 export interface EventsTable {
-  /** Global order: by transaction, then by key. Where one connection writes, the transaction is always 0. */
-  txid: Generated<number>;
+  /** The order over all tasks. */
   seq: Generated<number>;
   task_seq: number;
   type: EventType;

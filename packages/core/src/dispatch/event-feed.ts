@@ -1,6 +1,6 @@
 import type { EventType, StreamInput, TaskEvent } from '@task-orchestrator/contract';
 import type { Change } from '../commit/commit.ts';
-import { isAfter, parsePosition, type EventPosition } from '../db/event-position.ts';
+import type { EventHorizon } from '../db/engine.ts';
 import { isBelow } from '../domain/path-tree.ts';
 
 interface Subscriber {
@@ -89,30 +89,32 @@ function isOfInterest(filter: StreamInput, { task }: Change): boolean {
 /** What a stream reads from. */
 export interface EventSource {
   /** Events after one position and up to another that match, oldest first. */
-  read(page: { filter: StreamInput; after: EventPosition; upTo: EventPosition; limit: number }): Promise<TaskEvent[]>;
-  horizon(): Promise<EventPosition>;
+  read(page: { filter: StreamInput; after: number; upTo: number; limit: number }): Promise<TaskEvent[]>;
+  horizon(): Promise<EventHorizon>;
 }
 
 const PAGE = 200;
+/** What is written but not yet settled will be in a moment. */
+const BEHIND_MS = 20;
 
 /** The events of a filter in their order, from after `start`, for as long as the reader wants. */
 export async function* followEvents(
   feed: EventFeed,
   source: EventSource,
-  options: { filter: StreamInput; start: EventPosition; netMs: number; signal: AbortSignal },
+  options: { filter: StreamInput; start: number; netMs: number; signal: AbortSignal },
 ): AsyncGenerator<TaskEvent, void, undefined> {
   const { filter, netMs, signal } = options;
   let position = options.start;
   while (!signal.aborted && !feed.isClosed) {
     const { version } = feed;
-    const upTo = await source.horizon();
-    if (isAfter(upTo, position)) {
+    const { settled: upTo, drawn } = await source.horizon();
+    if (upTo > position) {
       const events = await source.read({ filter, after: position, upTo, limit: PAGE });
       yield* events;
       // Nothing up to the horizon is left out, whether or not it was of interest.
-      position = events.length < PAGE ? upTo : parsePosition(events.at(-1)!.event_id);
+      position = events.length < PAGE ? upTo : Number(events.at(-1)!.event_id);
     } else if (feed.version === version) {
-      await feed.next(filter, netMs, signal);
+      await feed.next(filter, drawn > upTo ? BEHIND_MS : netMs, signal);
     }
   }
 }

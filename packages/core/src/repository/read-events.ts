@@ -2,7 +2,6 @@ import type { EventsInput, EventsOutput, StreamInput, TaskEvent } from '@task-or
 import { sql, type Selectable, type SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
-import { formatPosition, type EventPosition } from '../db/event-position.ts';
 import type { Database } from '../db/schema.ts';
 import { wantedTypes } from '../dispatch/event-feed.ts';
 import { rangeBelow } from '../domain/path-tree.ts';
@@ -38,15 +37,11 @@ export async function listEvents(
 
 /** A page of the global order after `after` and up to `upTo`, with what the filter lets through. */
 export async function pageOfEvents(
-  { reader, dialect }: Engine,
-  page: { filter: StreamInput; after: EventPosition; upTo: EventPosition; limit: number },
+  { reader }: Engine,
+  page: { filter: StreamInput; after: number; upTo: number; limit: number },
 ): Promise<TaskEvent[]> {
   const { filter } = page;
-  let query = selectEvents(reader)
-    .where(dialect.eventsAfter(page.after))
-    .where(({ not }) => not(dialect.eventsAfter(page.upTo)))
-    .clearOrderBy()
-    .orderBy(dialect.eventOrder);
+  let query = selectEvents(reader).where('events.seq', '>', page.after).where('events.seq', '<=', page.upTo);
   if (filter.task_id !== undefined) query = query.where('tasks.task_id', '=', filter.task_id);
   if (filter.status !== undefined) query = query.where('events.status', '=', filter.status);
   const types = wantedTypes(filter);
@@ -70,22 +65,14 @@ function selectEvents(reader: Querier): SelectQueryBuilder<Database, 'events' | 
   return reader.kysely
     .selectFrom('events')
     .innerJoin('tasks', 'tasks.seq', 'events.task_seq')
-    .select([
-      'events.seq',
-      'events.txid',
-      'events.task_seq',
-      'events.type',
-      'events.status',
-      'events.attempt',
-      'events.lease_epoch',
-    ])
+    .select(['events.seq', 'events.task_seq', 'events.type', 'events.status', 'events.attempt', 'events.lease_epoch'])
     .select(['events.worker_id', 'events.data', 'events.at', 'tasks.task_id', 'tasks.work_directory'])
     .orderBy(sql`events.seq`) as unknown as SelectQueryBuilder<Database, 'events' | 'tasks', EventRow>;
 }
 
 function toEvent(row: EventRow): TaskEvent {
   return {
-    event_id: formatPosition(row),
+    event_id: String(row.seq),
     type: row.type,
     task_id: row.task_id,
     work_directory: row.work_directory,

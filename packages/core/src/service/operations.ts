@@ -1,7 +1,8 @@
 import type { AcquireOutput, EmptyReason, StreamInput, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
+import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
-import { formatPosition, parsePosition } from '../db/event-position.ts';
+import type { Engine } from '../db/engine.ts';
 import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
 import { createSelector } from '../dispatch/selector.ts';
 import { DomainError } from '../domain-error.ts';
@@ -110,7 +111,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     listLogs: (input) => listLogs(reader, input, policy.maxLogBytes),
     listEvents: (input) => listEvents(reader, input),
     waitForTasks: (input, signal) => waitForTasks(context, input, signal),
-    eventPosition: async () => formatPosition(await engine.eventHorizon()),
+    eventPosition: async () => String(await settledPosition(engine)),
     streamEvents: (input, signal) => streamEvents(context, input, signal),
     async listWorkers(input) {
       await writeSightings(context);
@@ -209,7 +210,21 @@ async function* streamEvents(
     horizon: () => engine.eventHorizon(),
     read: (page) => pageOfEvents(engine, page),
   };
-  const start = filter.last_event_id === undefined ? await engine.eventHorizon() : parsePosition(filter.last_event_id);
+  const start = filter.last_event_id === undefined ? await settledPosition(engine) : Number(filter.last_event_id);
   const netMs = engine.peers === null ? STREAM_NET_ALONE_MS : STREAM_NET_MS;
   yield* followEvents(feed, source, { filter, start, netMs, signal });
+}
+
+const SETTLES_WITHIN_MS = 2_000;
+
+/** The number of the newest event there is now. What is being written at this moment is waited for, within reason. */
+async function settledPosition(engine: Engine): Promise<number> {
+  const until = performance.now() + SETTLES_WITHIN_MS;
+  const { drawn: now, ...first } = await engine.eventHorizon();
+  let { settled } = first;
+  while (settled < now && performance.now() < until) {
+    await pause(5);
+    ({ settled } = await engine.eventHorizon());
+  }
+  return now;
 }

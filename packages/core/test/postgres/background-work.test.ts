@@ -17,7 +17,9 @@ const change = (url: string, sql: string): Promise<unknown> => withClient(url, (
 
 async function countEvents(url: string, type: string): Promise<{ tasks: number; events: number }> {
   const { rows } = await withClient(url, (client) =>
-    client.query('SELECT count(DISTINCT task_seq)::int AS tasks, count(*)::int AS events FROM events WHERE type = $1', [type]),
+    client.query('SELECT count(DISTINCT task_seq)::int AS tasks, count(*)::int AS events FROM events WHERE type = $1', [
+      type,
+    ]),
   );
   return rows[0] as { tasks: number; events: number };
 }
@@ -47,17 +49,21 @@ test('servers that remove at once remove all that is old, and nothing else', { t
   expect(left).toEqual([ids.at(-1), ids[7]]);
 });
 
-test('a task that is brought back while old ones are removed is there, or its caller was told that it is not', { timeout: 30_000 }, async () => {
-  const { url, cores, ids } = await openWithTasks();
-  await change(url, "UPDATE tasks SET status = 'failed', finished_at = 1");
-  const [outcomes] = await Promise.all([
-    Promise.allSettled(ids.map((task_id) => cores[0]!.retryTask({ task_id }))),
-    cores[1]!.tick(),
-    cores[2]!.tick(),
-  ]);
-  for (const [index, outcome] of outcomes.entries()) {
-    const task = cores[0]!.getTask({ task_id: ids[index]! });
-    if (outcome.status === 'fulfilled') expect((await task).status).toBe('waiting');
-    else await refused('TASK_NOT_FOUND', task);
-  }
-});
+test(
+  'a task that is brought back while old ones are removed is there, or its caller was told that it is not',
+  { timeout: 30_000 },
+  async () => {
+    const { url, cores, ids } = await openWithTasks();
+    await change(url, "UPDATE tasks SET status = 'failed', finished_at = 1");
+    const [outcomes] = await Promise.all([
+      Promise.allSettled(ids.map((task_id) => cores[0]!.retryTask({ task_id }))),
+      cores[1]!.tick(),
+      cores[2]!.tick(),
+    ]);
+    for (const [index, outcome] of outcomes.entries()) {
+      const task = cores[0]!.getTask({ task_id: ids[index]! });
+      if (outcome.status === 'fulfilled') expect((await task).status).toBe('waiting');
+      else await refused('TASK_NOT_FOUND', task);
+    }
+  },
+);

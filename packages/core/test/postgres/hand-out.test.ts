@@ -3,7 +3,7 @@ import type { Core } from '@task-orchestrator/core';
 import { expect, test } from 'vitest';
 import { overlaps } from '../../src/domain/path-tree.ts';
 import { aBatchTask, aSetting, aTask, anAcquire, completionOf, listOf } from '../builders.ts';
-import { openReplicas } from './replicas.ts';
+import { openReplicas, until } from './replicas.ts';
 
 const WORKERS = 12;
 
@@ -125,6 +125,11 @@ test('one idempotency key sent to two servers at once is one task', { timeout: 3
 test('one acquire_id sent to two servers at once takes once', { timeout: 30_000 }, async () => {
   const { cores } = await openReplicas(2, { task: { maxConcurrentTasks: 100 } });
   await createMany(cores[0]!, 60, () => ({ work_directory: '/r' }));
+  // The second server has heard of the tasks.
+  await until(
+    'a task for the second',
+    async () => (await cores[1]!.acquireTasks(anAcquire({ work_path: '/r' }))).tasks[0],
+  );
   for (let round = 0; round < 20; round++) {
     const ask = { work_path: '/r', acquire_id: `acquire-${round}` };
     const [a, b] = await Promise.all(cores.map((core) => core.acquireTasks(anAcquire(ask))));

@@ -8,7 +8,10 @@ import { openReplicas, until } from './replicas.ts';
 const PROMPTLY = 4_000;
 
 /** A long poll that waits already. */
-async function poll(core: Core, acquire: Parameters<typeof anAcquire>[0] = {}): Promise<{ answer: ReturnType<Core['acquireTasks']> }> {
+async function poll(
+  core: Core,
+  acquire: Parameters<typeof anAcquire>[0] = {},
+): Promise<{ answer: ReturnType<Core['acquireTasks']> }> {
   const waiting = core.gauges().acquire_waiters;
   const answer = core.acquireTasks(anAcquire({ wait_seconds: 30, ...acquire }));
   await until('the poll waits', () => core.gauges().acquire_waiters > waiting);
@@ -19,7 +22,10 @@ async function poll(core: Core, acquire: Parameters<typeof anAcquire>[0] = {}): 
 async function openPair(): Promise<{ url: string; a: Core; b: Core }> {
   const { url, cores } = await openReplicas(2);
   const [a, b] = cores as [Core, Core];
-  for (const [from, to] of [[a, b], [b, a]] as const) {
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
     const { answer } = await poll(to);
     await from.createTask(aTask());
     await to.completeTask(completionOf((await answer).tasks[0]!));
@@ -42,7 +48,9 @@ test('a task created on one server reaches a worker that long-polls on another',
     await b.completeTask(completionOf(task!));
   }
   delays.sort((x, y) => x - y);
-  console.log(`acknowledged on one server, acquired on another: p50 ${delays[30]!.toFixed(1)} ms, p90 ${delays[54]!.toFixed(1)} ms`);
+  console.log(
+    `acknowledged on one server, acquired on another: p50 ${delays[30]!.toFixed(1)} ms, p90 ${delays[54]!.toFixed(1)} ms`,
+  );
   expect(delays[30]).toBeLessThan(250);
 });
 
@@ -66,10 +74,12 @@ test('whoever waits for a task on one server hears of its end on another', { tim
 
 test('a task scheduled on one server is made ready when its server is gone', { timeout: PROMPTLY }, async () => {
   const { url, cores } = await openReplicas(2, { background: false });
-  const { cores: [survivor] } = { cores: [cores[1]!] };
-  await cores[0]!.createTask(aTask({ run_at: new Date(Date.now() + 300).toISOString() }));
+  const [gone, survivor] = cores as [Core, Core];
+  await gone.createTask(aTask({ run_at: new Date(Date.now() + 300).toISOString() }));
   await until('the time has come', async () => {
-    const { rows } = await withClient(url, (client) => client.query('SELECT run_at <= extract(epoch FROM clock_timestamp()) * 1000 AS is_due FROM tasks'));
+    const { rows } = await withClient(url, (client) =>
+      client.query('SELECT run_at <= extract(epoch FROM clock_timestamp()) * 1000 AS is_due FROM tasks'),
+    );
     return rows[0].is_due as boolean;
   });
   await survivor.tick();
@@ -84,7 +94,9 @@ test('notices that are lost with their connection are made up for', { timeout: 2
     const ended = b.waitForTasks({ task_ids: [waiting.task_id], until: 'all', wait_seconds: 30 });
     // No notice reaches anyone until the listeners are back.
     await withClient(url, (client) =>
-      client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'task-orchestrator listener' AND datname = current_database()"),
+      client.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'task-orchestrator listener' AND datname = current_database()",
+      ),
     );
     await Promise.all([a.createTask(aTask()), a.cancelTask(cancelOf(waiting))]);
     await b.completeTask(completionOf((await answer).tasks[0]!));

@@ -1,10 +1,10 @@
 import { CompiledQuery, Kysely } from 'kysely';
 import { StatementCache, type Engine, type Statement } from '../engine.ts';
 import type { Database } from '../schema.ts';
-import { EventHorizon } from './event-horizon.ts';
+import { EventHorizons } from './event-horizon.ts';
 import { PostgresConnection, postgresDialect, StatementNames } from './postgres-connection.ts';
 import { POSTGRES } from './postgres.ts';
-import { PostgresPeers } from './postgres-peers.ts';
+import { LISTENER_NAME, PostgresPeers } from './postgres-peers.ts';
 import { openPool, waitUntilReachable } from './postgres-pool.ts';
 import { transact } from './postgres-transaction.ts';
 import { RowWriter } from './row-writer.ts';
@@ -44,7 +44,7 @@ export async function openPostgresEngine(options: PostgresOptions): Promise<Engi
   const statements = new StatementCache(kysely, POSTGRES);
   const rows = new RowWriter();
   const peers = new PostgresPeers({ ...options });
-  const horizon = new EventHorizon();
+  const horizon = new EventHorizons();
   let clockOffset = 0;
 
   const withConnection = async <T>(work: (connection: PostgresConnection) => Promise<T>): Promise<T> => {
@@ -85,6 +85,7 @@ export async function openPostgresEngine(options: PostgresOptions): Promise<Engi
     eventHorizon: () => withConnection((connection) => horizon.read(connection)),
     maxConcurrentCommits: Math.max(1, Math.min(CONCURRENT_COMMITS, options.maxConnections - 1)),
     peers,
+    countServers: async () => (await withConnection((connection) => connection.all(SERVERS)))[0]!.count,
     async close() {
       await peers.close();
       await pool.end();
@@ -96,3 +97,7 @@ export async function openPostgresEngine(options: PostgresOptions): Promise<Engi
 const CLOCK = CompiledQuery.raw(
   'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now',
 ) as CompiledQuery<{ now: number }>;
+
+const SERVERS = CompiledQuery.raw(`
+  SELECT count(*) AS count FROM pg_stat_activity
+  WHERE datname = current_database() AND application_name = '${LISTENER_NAME}'`) as CompiledQuery<{ count: number }>;

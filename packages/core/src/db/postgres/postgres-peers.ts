@@ -3,6 +3,9 @@ import pg from 'pg';
 import type { Notice, Peers } from '../engine.ts';
 import { APPLICATION_NAME, clientConfig } from './postgres-pool.ts';
 
+/** How every server names the session that listens. */
+export const LISTENER_NAME = `${APPLICATION_NAME} listener`;
+
 const CHANNEL = 'task_orchestrator';
 /** A payload may have 8,000 bytes at most. */
 const MAX_PAYLOAD_BYTES = 7_500;
@@ -14,7 +17,7 @@ const QUERY_TIMEOUT_MS = 10_000;
 
 /**
  * Tells other servers of commits by LISTEN/NOTIFY, after the commit and not in it: a transaction that notifies
- * holds a lock over the whole cluster while it commits. What piles up while one notice is on its way goes as one.
+ * holds a lock over the whole cluster while it commits.
  */
 export class PostgresPeers implements Peers {
   readonly #self = randomUUID();
@@ -38,7 +41,7 @@ export class PostgresPeers implements Peers {
     this.#pending.push(notice);
     // Without a connection they wait for one, together; meanwhile the others look for themselves every few seconds.
     if (this.#client === null) this.#pending = [mergeNotices(this.#pending)];
-    else this.#sending ??= this.#send(this.#client);
+    else this.#flush();
   }
 
   subscribe(listener: (notice: Notice | null) => void): void {
@@ -53,24 +56,30 @@ export class PostgresPeers implements Peers {
     await this.#client?.end().catch(() => undefined);
   }
 
+  #flush(): void {
+    if (this.#client === null || this.#sending !== null || this.#pending.length === 0) return;
+    this.#sending = this.#send(this.#client).finally(() => {
+      this.#sending = null;
+      this.#flush();
+    });
+  }
+
+  /** What piles up while one notice is on its way goes as one. */
   async #send(client: pg.Client): Promise<void> {
-    while (this.#pending.length > 0 && this.#client === client) {
-      const notice = mergeNotices(this.#pending.splice(0));
-      try {
-        const values = [CHANNEL, this.#encode(notice)];
-        await client.query({ name: 'notify', text: 'SELECT pg_notify($1, $2)', values });
-      } catch (error) {
-        this.#pending.unshift(notice);
-        this.#lose(client, error);
-      }
+    const notice = mergeNotices(this.#pending.splice(0));
+    try {
+      const values = [CHANNEL, this.#encode(notice)];
+      await client.query({ name: 'notify', text: 'SELECT pg_notify($1, $2)', values });
+    } catch (error) {
+      this.#pending.unshift(notice);
+      this.#lose(client, error);
     }
-    this.#sending = null;
   }
 
   async #listen(): Promise<void> {
     const client = new pg.Client({
       // A notice is worth no flush to disk, and comes a good deal sooner without.
-      ...clientConfig(this.#url, { name: `${APPLICATION_NAME} listener`, settings: ['synchronous_commit=off'] }),
+      ...clientConfig(this.#url, { name: LISTENER_NAME, settings: ['synchronous_commit=off'] }),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       query_timeout: QUERY_TIMEOUT_MS,
     });
@@ -84,7 +93,7 @@ export class PostgresPeers implements Peers {
       if (this.#isClosed) return await client.end();
       this.#client = client;
       this.#tell(null);
-      if (this.#pending.length > 0) this.#sending ??= this.#send(client);
+      this.#flush();
     } catch (error) {
       this.#lose(client, error);
     }
@@ -92,9 +101,10 @@ export class PostgresPeers implements Peers {
 
   /** Once for each connection, however it shows. */
   #lose(client: pg.Client, error: unknown): void {
-    if (this.#latest !== client || this.#isClosed) return;
+    if (this.#latest !== client) return;
     this.#latest = null;
     this.#client = null;
+    if (this.#isClosed) return;
     this.#onError(error, 'connection that listens to other servers');
     client.end().catch(() => undefined);
     this.#reconnect = setTimeout(() => void this.#listen(), RECONNECT_MS);

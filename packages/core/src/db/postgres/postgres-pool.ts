@@ -8,6 +8,14 @@ export const APPLICATION_NAME = 'task-orchestrator';
 /** A peer that is gone without a word is found out after this and ten seconds more. */
 const KEEP_ALIVE_MS = 10_000;
 const IDLE_IN_TRANSACTION_MS = 60_000;
+/** Of every session that serves requests. */
+export const SETTINGS: readonly string[] = [
+  `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
+  // Statements are parsed once and planned for the tables as they are: a plan for an empty table lives too long.
+  'plan_cache_mode=force_custom_plan',
+  // "Is there one at all?" looks cheap by a scan of the table, and is not when there is none. Everything has an index.
+  'enable_seqscan=off',
+];
 const RETRY_MS = 250;
 
 /** @param session.settings `name=value` */
@@ -32,12 +40,7 @@ export function openPool(options: {
   const pool = new pg.Pool({
     ...clientConfig(options.url, {
       name: APPLICATION_NAME,
-      settings: [
-        `synchronous_commit=${options.durability === 'full' ? 'on' : 'off'}`,
-        `idle_in_transaction_session_timeout=${IDLE_IN_TRANSACTION_MS}`,
-        // Statements are parsed once and planned for the tables as they are: a plan for an empty table lives too long.
-        'plan_cache_mode=force_custom_plan',
-      ],
+      settings: [`synchronous_commit=${options.durability === 'full' ? 'on' : 'off'}`, ...SETTINGS],
     }),
     max: options.maxConnections,
     min: Math.min(options.minConnections, options.maxConnections),

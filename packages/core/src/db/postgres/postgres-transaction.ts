@@ -45,11 +45,15 @@ export async function transact<T>(
   sent.push(connection.commit());
   const failure = await firstFailure(sent);
   if (failure === null) return result;
-  throw isOutage(failure) ? new UncertainCommitError(failure) : failure;
+  if (isOutage(failure)) throw new UncertainCommitError(failure);
+  throw failure;
 }
 
-async function firstFailure(sent: readonly Promise<unknown>[]): Promise<unknown> {
-  for (const outcome of await Promise.allSettled(sent)) if (outcome.status === 'rejected') return outcome.reason;
+async function firstFailure(sent: readonly Promise<unknown>[]): Promise<Error | null> {
+  for (const outcome of await Promise.allSettled(sent)) {
+    if (outcome.status === 'fulfilled') continue;
+    return outcome.reason instanceof Error ? outcome.reason : new Error(String(outcome.reason));
+  }
   return null;
 }
 

@@ -10,7 +10,7 @@ export class RowWriter {
   #types: ReadonlyMap<string, string> | null = null;
 
   /** What columns hold must be known before statements are built. */
-  async prepare(connection: PostgresConnection): Promise<void> {
+  async prepare(connection: Pick<PostgresConnection, 'all'>): Promise<void> {
     if (this.#types !== null) return;
     const rows = await connection.all(COLUMN_TYPES);
     this.#types = new Map(rows.map(({ name, type }) => [name, type]));

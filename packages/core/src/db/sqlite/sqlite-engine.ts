@@ -32,12 +32,10 @@ export const SQLITE: Dialect = {
     // Without AUTOINCREMENT SQLite takes the largest key plus one: retention leaves the newest row alone.
     identity: 'INTEGER PRIMARY KEY',
     text: 'TEXT',
-    txid: '0',
   },
   newerVersionsAllowed: 0,
+  continueKeys: () => null,
   migrationLock: null,
-  eventsAfter: ({ seq }) => sql`events.seq > ${seq}`,
-  eventOrder: sql`events.seq`,
   elements: (json) => sql`json_each(${json})`,
   inStrings: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
   inIntegers: (column, json) => sql`${column} IN (SELECT value FROM json_each(${json}))`,
@@ -78,10 +76,11 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
         .orderBy('seq', 'desc')
         .limit(1)
         .executeTakeFirst();
-      return { txid: 0, seq: row?.seq ?? 0 };
+      return { settled: row?.seq ?? 0, drawn: row?.seq ?? 0 };
     },
     maxConcurrentCommits: 1,
     peers: null,
+    countServers: async () => 0,
     async close() {
       if (isFile) await readerKysely.destroy();
       await writerKysely.destroy();
@@ -104,7 +103,8 @@ function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.D
       database.pragma('journal_size_limit = 67108864');
     }
     database.pragma('temp_store = MEMORY');
-    database.pragma('cache_size = -16384');
+    // Readers ask for the same few pages, and the system caches the file anyway.
+    database.pragma(`cache_size = ${options.readonly ? -4096 : -16384}`);
     return database;
   });
 }
