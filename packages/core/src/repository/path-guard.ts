@@ -5,7 +5,7 @@ import { ancestorsOf, overlaps, rangeBelow } from '../domain/path-tree.ts';
 import { readPathSettings } from './paths.ts';
 import type { TaskRow } from './task-row.ts';
 
-/** `in_line`: an exclusive task stands before it. */
+/** `in_line`: an exclusive task stands before it, or it is one that is not alone yet; who stands before both may go on. */
 export type Obstacle = 'paused' | 'path_busy' | 'in_line';
 type Candidate = Pick<TaskRow, 'seq' | 'work_directory' | 'priority' | 'run_at' | 'exclusive'>;
 
@@ -141,7 +141,7 @@ export class PathGuard {
     }
     // An exclusive task that has come in since must wait for a hand-out that is alone.
     if (task.exclusive && !this.#isAlone) return 'path_busy';
-    if (task.exclusive && (await this.#countWorkingAround(directory)) > 0) return 'path_busy';
+    if (task.exclusive && (await this.#countWorkingAround(directory)) > 0) return 'in_line';
     if (this.#hasExclusiveInLine && (await this.#isBehindExclusive(task))) return 'in_line';
     return null;
   }

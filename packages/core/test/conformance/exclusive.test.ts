@@ -134,6 +134,15 @@ forEachEngine((engine) => {
     expect(order.slice(0, 4)).toContain('alone');
   });
 
+  test('old tasks of a path go on although an exclusive one that came later waits to be alone', async () => {
+    const { core, clock } = await engine.open({ task: { priorityAgeingSeconds: HOUR } });
+    for (const prompt of ['old', 'old too']) await core.createTask(aTask({ prompt, priority: 'low' }));
+    clock.advance(HOUR);
+    await core.createTask(aTask({ prompt: 'alone', priority: 'high', exclusive: true }));
+    await core.createTask(aTask({ prompt: 'young', priority: 'low' }));
+    expect(prompts(await takeAll(core))).toEqual(['old', 'old too']);
+  });
+
   test('on Windows drives trees are trees too', async () => {
     const { core } = await engine.open();
     await core.createTask(aTask({ work_directory: 'C:\\r', exclusive: true }));
