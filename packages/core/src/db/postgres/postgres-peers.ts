@@ -90,7 +90,8 @@ export class PostgresPeers implements Peers {
     try {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}`);
-      if (this.#isClosed) return await client.end();
+      // It may have been given up meanwhile, and another one be on its way.
+      if (this.#isClosed || this.#latest !== client) return await client.end();
       this.#client = client;
       this.#tell(null);
       this.#flush();
@@ -101,9 +102,10 @@ export class PostgresPeers implements Peers {
 
   /** Once for each connection, however it shows. */
   #lose(client: pg.Client, error: unknown): void {
+    // Nothing is sent over a connection that has failed, whichever it was.
+    if (this.#client === client) this.#client = null;
     if (this.#latest !== client) return;
     this.#latest = null;
-    this.#client = null;
     if (this.#isClosed) return;
     this.#onError(error, 'connection that listens to other servers');
     client.end().catch(() => undefined);
