@@ -1,5 +1,5 @@
 -- One text for every engine. {identity} is its growing integer key that is never used twice, {text} text in byte
--- order; a statement that starts with {postgres} is for that engine alone.
+-- order; a statement that starts with {postgres} or {sqlite} is for that engine alone.
 -- Large columns stand last: a row is read from the front, and most verbs stop before them.
 
 CREATE TABLE tasks (
@@ -41,7 +41,9 @@ CREATE TABLE tasks (
 );
 
 CREATE UNIQUE INDEX tasks_task_id ON tasks (task_id);
-CREATE INDEX tasks_directory ON tasks (work_directory, seq);
+{postgres} CREATE INDEX tasks_directory ON tasks (work_directory, seq);
+-- In bands of 2,048 tasks created one after the other: new tasks go to a few pages, and not to one a directory.
+{sqlite} CREATE INDEX tasks_directory ON tasks (seq >> 11, work_directory, seq);
 CREATE UNIQUE INDEX tasks_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- What may be acquired, in the order in which it is.
 CREATE INDEX tasks_waiting ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting';

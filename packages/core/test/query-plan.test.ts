@@ -228,7 +228,6 @@ async function everyOperation(core: Core): Promise<void> {
 }
 
 test.for([
-  [{ work_directory: '/p/3' }, 'tasks_directory'],
   [{ status: 'blocked' }, 'tasks_blocked'],
   [{ status: 'failed' }, 'tasks_failed'],
   [{ status: 'cancelled' }, 'tasks_cancelled'],
@@ -237,6 +236,39 @@ test.for([
   const plan = (await plansOfList(filter))[0]!;
   expect(plan.join('\n')).toContain(index);
   expect(plan.filter((step) => step.includes('TEMP B-TREE'))).toEqual([]);
+});
+
+test.for([
+  { work_directory: '/p/3' },
+  { work_directory: '/p', subtree: true },
+  { work_directory: '/p/3', status: 'waiting' },
+  { work_directory: '/p/3', status: ['failed', 'completed'] },
+] as const)('the list by %o seeks in bands of the index tasks_directory', async (filter) => {
+  const plans = await plansOfList(filter as Partial<ListInput>);
+  const page = plans.find((plan) => plan[0]!.includes('tasks_directory'));
+  const seek = 'subtree' in filter ? 'work_directory>? AND work_directory<?' : 'work_directory=?';
+  expect(page?.join('\n')).toContain(`tasks_directory (<expr>=? AND ${seek}`);
+});
+
+test('a list of a directory neither skips nor repeats a task at the edges of bands', async () => {
+  const filter = { work_directory: '/p/3', limit: 100 };
+  const found: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const page = await listTasks(engine, ListInput.parse({ ...filter, cursor }));
+    found.push(...page.tasks.map(({ task_id }) => task_id));
+    cursor = page.next_cursor;
+  }
+  const all = await engine.reader.kysely
+    .selectFrom('tasks')
+    .select(['task_id', 'seq'])
+    .where('work_directory', '=', '/p/3')
+    .orderBy('seq', 'desc')
+    .execute();
+  expect(all.at(0)!.seq - all.at(-1)!.seq).toBeGreaterThan(2 ** 11);
+  expect(found).toEqual(all.map(({ task_id }) => task_id));
+  const { tasks, total } = await listTasks(engine, ListInput.parse({ ...filter, offset: 150 }));
+  expect(tasks.map(({ task_id }) => task_id)).toEqual(found.slice(150, 250));
+  expect(total).toBe(all.length);
 });
 
 test('the total of finished tasks is counted in an index and not in the table', async () => {

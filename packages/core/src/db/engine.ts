@@ -108,6 +108,8 @@ export interface Dialect {
   readonly hasLateral: boolean;
   /** All paths and ranks with waiting tasks in one statement; null where a seek for each is as quick. */
   readonly waitingFlows: RawBuilder<Flow> | null;
+  /** The index tasks_directory is cut into bands: `1 << bandBits` tasks, created one after the other. Null where it is not. */
+  readonly bandBits: number | null;
   /** Appended to a SELECT that reads rows to write them; empty where the transaction alone writes. */
   readonly forUpdate: RawBuilder<unknown>;
   /** The same, leaving out rows that another transaction holds. */

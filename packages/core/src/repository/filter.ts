@@ -19,7 +19,9 @@ export function matchesFilter(filter: TaskFilter, dialect: Dialect) {
       const { after, before } = rangeBelow(filter.work_directory);
       const isIt = eb('work_directory', '=', filter.work_directory);
       const isBelow = and([eb('work_directory', '>', after), eb('work_directory', '<', before)]);
-      conditions.push(filter.subtree ? or([isIt, isBelow]) : isIt);
+      // One range around both, which an index can seek.
+      const isNear = and([eb('work_directory', '>=', filter.work_directory), eb('work_directory', '<', before)]);
+      conditions.push(filter.subtree ? and([isNear, or([isIt, isBelow])]) : isIt);
     }
     if (filter.worker_id !== undefined) conditions.push(eb('worker_id', '=', filter.worker_id));
     if (filter.tag !== undefined) {

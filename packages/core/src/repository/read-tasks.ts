@@ -5,6 +5,7 @@ import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
 import { isFinished, refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
+import { findInBands, isInSomeBand } from './directory-bands.ts';
 import { matchesFilter } from './filter.ts';
 import { CONTROL_COLUMNS, TASK_COLUMNS, toOutcome, toTask, type ControlRow, type TaskRow } from './task-row.ts';
 
@@ -40,21 +41,46 @@ export async function getOutcomes(reader: Querier, ids: readonly string[]): Prom
 
 /** Newest first. `total` counts the whole filter, so it is left out where a cursor shows that it is known. */
 export async function listTasks(engine: Engine, input: ListInput): Promise<z.infer<typeof ListOutput>> {
-  const { kysely } = engine.reader;
-  const matches = matchesFilter(input, engine.dialect);
-  let page = kysely.selectFrom('tasks').select(TASK_COLUMNS).where(matches);
-  // Few tasks work, among many: without this SQLite goes through all of them, since that spares it a sort.
-  if (input.status === 'working') page = page.where('seq', 'in', workingSeqs(kysely));
-  if (input.cursor !== undefined) page = page.where('seq', '<', readCursor(input.cursor));
-  const rows = await page
-    .orderBy('seq', 'desc')
-    .limit(input.limit + 1)
-    .offset(input.offset)
-    .execute();
+  const before = input.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(input.cursor);
+  const rows = usesBands(engine, input)
+    ? await pageFromBands(engine, input, before)
+    : await pageFromTable(engine, input, before);
   const tasks = rows.slice(0, input.limit);
   const next_cursor = rows.length > input.limit ? String(tasks.at(-1)!.seq) : null;
   const answer = { tasks: tasks.map(toTask), next_cursor };
   return input.cursor === undefined ? { ...answer, total: await countTasks(engine, input) } : answer;
+}
+
+function pageFromTable({ reader, dialect }: Engine, input: ListInput, before: number): Promise<TaskRow[]> {
+  let page = reader.kysely.selectFrom('tasks').select(TASK_COLUMNS).where(matchesFilter(input, dialect));
+  // Few tasks work, among many: without this SQLite goes through all of them, since that spares it a sort.
+  if (input.status === 'working') page = page.where('seq', 'in', workingSeqs(reader.kysely));
+  return page
+    .where('seq', '<', before)
+    .orderBy('seq', 'desc')
+    .limit(input.limit + 1)
+    .offset(input.offset)
+    .execute();
+}
+
+async function pageFromBands(engine: Engine, input: ListInput, before: number): Promise<TaskRow[]> {
+  const { limit, offset } = input;
+  const found = await findInBands(engine, {
+    filter: input,
+    range: { from: 0, to: before - 1 },
+    direction: 'desc',
+    limit: offset + limit + 1,
+  });
+  return bySeq(engine, found.slice(offset)).select(TASK_COLUMNS).orderBy('seq', 'desc').execute();
+}
+
+/** Tasks at work are few, and have an index of their own. */
+function usesBands({ dialect }: Engine, { work_directory, status }: TaskFilter): boolean {
+  return dialect.bandBits !== null && work_directory !== undefined && status !== 'working';
+}
+
+function bySeq({ reader, dialect }: Engine, seqs: readonly number[]) {
+  return reader.kysely.selectFrom('tasks').where(({ ref }) => dialect.inIntegers(ref('seq'), JSON.stringify(seqs)));
 }
 
 function workingSeqs(kysely: Querier['kysely']): SelectQueryBuilder<Database, 'tasks', { seq: number }> {
@@ -69,43 +95,27 @@ export async function countTasks(engine: Engine, filter: TaskFilter): Promise<nu
   // Says the same once more, in the words of the index tasks_finished, which is much smaller than the table.
   if (filter.status !== undefined && [filter.status].flat().every(isFinished))
     count = count.where('finished_at', 'is not', null);
+  // Those that wait or work have indexes by directory.
+  if (usesBands(engine, filter) && filter.status !== 'waiting') count = count.where(await isInSomeBand(engine));
   return Number((await count.executeTakeFirstOrThrow()).count);
 }
 
 /** Ids of a filter in creation order, from after `afterSeq`: for operations that go through all of them in pages. */
 export async function pageOfIds(
   engine: Engine,
-  page: { filter: TaskFilter; statuses: readonly TaskStatus[]; afterSeq: number; limit: number },
+  { filter, afterSeq, limit }: { filter: TaskFilter; afterSeq: number; limit: number },
 ): Promise<{ seq: number; task_id: string }[]> {
+  if (usesBands(engine, filter)) {
+    const range = { from: afterSeq + 1, to: Number.MAX_SAFE_INTEGER };
+    const found = await findInBands(engine, { filter, range, direction: 'asc', limit });
+    return bySeq(engine, found).select(['seq', 'task_id']).orderBy('seq').execute();
+  }
   return engine.reader.kysely
     .selectFrom('tasks')
     .select(['seq', 'task_id'])
-    .where(matchesFilter(page.filter, engine.dialect))
-    .where(
-      'status',
-      'in',
-      page.statuses.map((status) => sql.lit(status)),
-    )
-    .where('seq', '>', page.afterSeq)
-    .orderBy('seq')
-    .limit(page.limit)
-    .execute();
-}
-
-export async function countTasksIn(
-  engine: Engine,
-  filter: TaskFilter,
-  statuses: readonly TaskStatus[],
-): Promise<number> {
-  const row = await engine.reader.kysely
-    .selectFrom('tasks')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
     .where(matchesFilter(filter, engine.dialect))
-    .where(
-      'status',
-      'in',
-      statuses.map((status) => sql.lit(status)),
-    )
-    .executeTakeFirstOrThrow();
-  return Number(row.count);
+    .where('seq', '>', afterSeq)
+    .orderBy('seq')
+    .limit(limit)
+    .execute();
 }

@@ -1,7 +1,7 @@
 import type { ManyOutput, TaskFilter, TaskStatus } from '@task-orchestrator/contract';
 import type { z } from 'zod';
 import { DomainError } from '../domain-error.ts';
-import { countTasksIn, pageOfIds } from '../repository/read-tasks.ts';
+import { countTasks, pageOfIds } from '../repository/read-tasks.ts';
 import type { CoreContext } from './context.ts';
 
 const PAGE = 200;
@@ -19,12 +19,13 @@ export async function changeEach(
     change: (task_id: string) => Promise<unknown>;
   },
 ): Promise<z.infer<typeof ManyOutput>> {
-  const { filter, statuses } = job;
-  const matched = await countTasksIn(context.engine, filter, statuses);
+  const filter = { ...job.filter, status: narrow(job.filter.status, job.statuses) };
+  if (filter.status.length === 0) return { matched: 0, changed: 0 };
+  const matched = await countTasks(context.engine, filter);
   if (job.isDryRun) return { matched, changed: 0 };
   let changed = 0;
   for (let afterSeq = 0; ;) {
-    const page = await pageOfIds(context.engine, { filter, statuses, afterSeq, limit: PAGE });
+    const page = await pageOfIds(context.engine, { filter, afterSeq, limit: PAGE });
     const outcomes = await Promise.allSettled(page.map(({ task_id }) => job.change(task_id)));
     for (const outcome of outcomes) {
       if (outcome.status === 'fulfilled') changed++;
@@ -33,6 +34,10 @@ export async function changeEach(
     if (page.length < PAGE) return { matched, changed };
     afterSeq = page.at(-1)!.seq;
   }
+}
+
+function narrow(wanted: TaskFilter['status'], possible: readonly TaskStatus[]): TaskStatus[] {
+  return wanted === undefined ? [...possible] : [wanted].flat().filter((status) => possible.includes(status));
 }
 
 /** The task moved on between the look and the change. */

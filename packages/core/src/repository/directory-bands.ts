@@ -1,0 +1,68 @@
+import type { TaskFilter } from '@task-orchestrator/contract';
+import { sql, type RawBuilder, type SqlBool } from 'kysely';
+import type { Engine } from '../db/engine.ts';
+import { matchesFilter } from './filter.ts';
+
+/** Creation numbers, both ends included. */
+export interface SeqRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Creation numbers of the first `limit` tasks that match, in one direction, by the index tasks_directory: a few of its bands
+ * at a time, and ever more, until there are enough.
+ */
+export async function findInBands(
+  engine: Engine,
+  page: {
+    filter: TaskFilter;
+    range: SeqRange;
+    direction: 'asc' | 'desc';
+    limit: number;
+  },
+): Promise<number[]> {
+  const { range, direction, limit } = page;
+  // As a parameter, since a status that is written out would draw SQLite to the index of that status.
+  const { status, ...filter } = page.filter;
+  const statuses = status === undefined ? null : [status].flat();
+  const bands = await listBands(engine, range);
+  if (direction === 'desc') bands.reverse();
+  const found: number[] = [];
+  for (let start = 0, size = 1; start < bands.length && found.length < limit; start += size, size *= 2) {
+    let query = engine.reader.kysely.selectFrom('tasks').select('seq').where(matchesFilter(filter, engine.dialect));
+    if (statuses !== null) query = query.where('status', 'in', statuses);
+    const rows = await query
+      .where('seq', '>=', range.from)
+      .where('seq', '<=', range.to)
+      .where(isInBands(engine, bands.slice(start, start + size)))
+      .orderBy('seq', direction)
+      .limit(limit - found.length)
+      .execute();
+    found.push(...rows.map(({ seq }) => seq));
+  }
+  return found;
+}
+
+/** Names every band, so that a condition on the directory can seek in each. */
+export async function isInSomeBand(engine: Engine): Promise<RawBuilder<SqlBool>> {
+  return isInBands(engine, await listBands(engine, { from: 0, to: Number.MAX_SAFE_INTEGER }));
+}
+
+function isInBands({ dialect }: Engine, bands: readonly number[]): RawBuilder<SqlBool> {
+  return sql`seq >> ${sql.lit(dialect.bandBits)} IN (SELECT value FROM json_each(${JSON.stringify(bands)}))`;
+}
+
+/** Bands in which there may be tasks of the range, in order. */
+async function listBands({ reader, dialect }: Engine, range: SeqRange): Promise<number[]> {
+  const { lowest, highest } = await reader.kysely
+    .selectNoFrom(({ selectFrom }) => [
+      selectFrom('tasks').select('seq').orderBy('seq').limit(1).as('lowest'),
+      selectFrom('tasks').select('seq').orderBy('seq', 'desc').limit(1).as('highest'),
+    ])
+    .executeTakeFirstOrThrow();
+  const bandOf = (seq: number): number => Math.floor(seq / 2 ** dialect.bandBits!);
+  const first = bandOf(Math.max(range.from, lowest ?? 0));
+  const last = bandOf(Math.min(range.to, highest ?? 0));
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);
+}
