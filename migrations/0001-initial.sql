@@ -46,7 +46,11 @@ CREATE UNIQUE INDEX tasks_task_id ON tasks (task_id);
 {sqlite} CREATE INDEX tasks_directory ON tasks (seq >> 11, work_directory, seq);
 CREATE UNIQUE INDEX tasks_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- What may be acquired, in the order in which it is.
-CREATE INDEX tasks_waiting ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting';
+{postgres} CREATE INDEX tasks_waiting ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting';
+-- In bands as well. Within a band, tasks that are due since they were created come in the order of their creation; the others
+-- have an index of their own.
+{sqlite} CREATE INDEX tasks_waiting ON tasks (seq >> 11, work_directory, priority, run_at = created_at, seq) WHERE status = 'waiting';
+{sqlite} CREATE INDEX tasks_waiting_later ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting' AND run_at <> created_at;
 -- Exclusive tasks that stand in line hold back what overlaps them.
 CREATE INDEX tasks_waiting_exclusive ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting' AND exclusive = 1;
 -- Scheduled tasks stay out of the waiting index until they are due.

@@ -10,6 +10,7 @@ import { EventFeed } from './dispatch/event-feed.ts';
 import { PathSettings } from './dispatch/path-settings.ts';
 import { PathTurns } from './dispatch/path-turns.ts';
 import { TaskEnds } from './dispatch/task-ends.ts';
+import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
 import { readPathSettings } from './repository/paths.ts';
 import { countByStatus, waitingFlows } from './repository/statistics.ts';
@@ -84,7 +85,11 @@ async function createContext(
     ageingMs: policy.priorityAgeingSeconds * 1000,
   });
   settings.replaceAll(await readPathSettings(engine.reader));
-  for await (const flow of waitingFlows(engine)) turns.add(flow.work_directory, flow.priority, flow.run_at);
+  const waiting = engine.peers === null ? new WaitingCounts() : null;
+  for await (const { work_directory, priority, run_at, band, waiting: count = 0 } of waitingFlows(engine)) {
+    turns.add(work_directory, priority, run_at, band ?? Infinity);
+    waiting?.add(work_directory, count);
+  }
   const context: CoreContext = {
     engine,
     policy,
@@ -97,6 +102,7 @@ async function createContext(
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
     counts: await countByStatus(engine.reader),
+    waiting,
     due: new DueTimer(
       () => engine.clock(),
       () => {

@@ -9,7 +9,14 @@ import { StatementCache, type Engine, type Statement } from '../src/db/engine.ts
 import { migrate } from '../src/db/migrate.ts';
 import { SqliteConnection } from '../src/db/sqlite/kysely-dialect.ts';
 import { openSqliteEngine } from '../src/db/sqlite/sqlite-engine.ts';
-import { headsOfTurn, taggedHeadsOfTurn } from '../src/repository/acquire-heads.ts';
+import {
+  firstOfEachTurn,
+  headsInBand,
+  headsLater,
+  nextBand,
+  taggedHeadsInBand,
+  taggedHeadsLater,
+} from '../src/repository/acquire-heads-in-bands.ts';
 import { countWorking, tasksByAcquireId } from '../src/repository/acquire.ts';
 import { dependencyStates } from '../src/repository/dependants.ts';
 import { expiredLeases } from '../src/repository/expire-leases.ts';
@@ -23,7 +30,7 @@ import {
 import { dueTasks, nextDue } from '../src/repository/promote-due.ts';
 import { listTasks } from '../src/repository/read-tasks.ts';
 import { removableTasks } from '../src/repository/remove-finished.ts';
-import { nextFlow } from '../src/repository/statistics.ts';
+import { flowsInBands, nextLaterFlow } from '../src/repository/statistics.ts';
 import {
   aBatchTask,
   aSetting,
@@ -104,7 +111,7 @@ function compile<Args extends readonly unknown[], Row>(statement: Statement<Args
 }
 
 /** The newest row by its key is found at once, though the plan calls that a scan. */
-const NEWEST = /from "(tasks|events)" order by ("events"\.)?"seq" desc limit/;
+const NEWEST = /from "?(tasks|events)"? order by ("events"\.)?"?seq"? desc limit/i;
 
 const isScan = (step: string): boolean =>
   /^SCAN (tasks|dependant|events|task_logs|task_dependencies)\b(?!.*USING (COVERING )?INDEX)/.test(step);
@@ -112,11 +119,23 @@ const isScan = (step: string): boolean =>
 const json = JSON.stringify;
 /** Each hot statement with the index that it is there for; `sorts` where the order is not the index's. */
 const HOT: readonly { name: string; query: () => CompiledQuery; index: string; sorts?: true }[] = [
-  { name: 'headsOfTurn', query: () => compile(headsOfTurn, ['/p/2', 2, 0, 0, 10]), index: 'tasks_waiting' },
+  { name: 'headsInBand', query: () => compile(headsInBand, [1, '/p/2', 2, 0, 10]), index: 'tasks_waiting ' },
   {
-    name: 'taggedHeadsOfTurn',
-    query: () => compile(taggedHeadsOfTurn, ['/p/2', 2, 0, 0, 10, '["x"]']),
-    index: 'tasks_waiting',
+    name: 'taggedHeadsInBand',
+    query: () => compile(taggedHeadsInBand, [1, '/p/2', 2, 0, 10, '["x"]']),
+    index: 'tasks_waiting ',
+  },
+  { name: 'headsLater', query: () => compile(headsLater, ['/p/2', 2, 0, 0, 10]), index: 'tasks_waiting_later' },
+  {
+    name: 'taggedHeadsLater',
+    query: () => compile(taggedHeadsLater, ['/p/2', 2, 0, 0, 10, '["x"]']),
+    index: 'tasks_waiting_later',
+  },
+  { name: 'nextBand', query: () => compile(nextBand, [1, '/p/2', 2]), index: 'tasks_waiting ' },
+  {
+    name: 'firstOfEachTurn',
+    query: () => compile(firstOfEachTurn, [json([['/p/2', 2, 0, 0, 0, 0]])]),
+    index: 'tasks_waiting ',
   },
   {
     name: 'tasksByAcquireId',
@@ -128,7 +147,8 @@ const HOT: readonly { name: string; query: () => CompiledQuery; index: string; s
   { name: 'expiredLeases', query: () => compile(expiredLeases, [NOW + 100, 200]), index: 'tasks_lease' },
   { name: 'dueTasks', query: () => compile(dueTasks, [NOW + 100, 200]), index: 'tasks_scheduled' },
   { name: 'nextDue', query: () => compile(nextDue, []), index: 'tasks_scheduled' },
-  { name: 'nextFlow', query: () => compile(nextFlow, ['/p/2', 1]), index: 'tasks_waiting' },
+  { name: 'flowsInBands', query: () => compile(flowsInBands, []), index: 'tasks_waiting', sorts: true },
+  { name: 'nextLaterFlow', query: () => compile(nextLaterFlow, ['/p/2', 1]), index: 'tasks_waiting_later' },
   { name: 'workingExclusive', query: () => compile(workingExclusive, []), index: 'tasks_working_exclusive' },
   { name: 'anyWaitingExclusive', query: () => compile(anyWaitingExclusive, []), index: 'tasks_waiting_exclusive' },
   { name: 'countWorkingIn', query: () => compile(countWorkingIn, [json(['/p/2', '/p', '/'])]), index: 'tasks_working' },

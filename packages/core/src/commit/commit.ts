@@ -2,7 +2,8 @@ import type { EventType, TaskStatus } from '@task-orchestrator/contract';
 import type { Row, Transaction } from '../db/engine.ts';
 import { TRANSITIONS } from '../domain/task-state.ts';
 import type { PathSettings } from '../dispatch/path-settings.ts';
-import type { PathTurns, Turn } from '../dispatch/path-turns.ts';
+import type { PathTurns, Place, Turn } from '../dispatch/path-turns.ts';
+import { bandOf } from '../domain/band.ts';
 import type { ControlRow } from '../repository/task-row.ts';
 
 /** What is the same for every commit of a process. */
@@ -51,7 +52,7 @@ export class Commit {
   /** States of the tasks that are gone. */
   readonly removed: TaskStatus[] = [];
   readonly #writes: ({ seq: number } & TaskColumns)[] = [];
-  readonly #moved: { path: string; rank: number; runAt: number }[] = [];
+  readonly #moved: (Place & { path: string; rank: number })[] = [];
 
   constructor(tx: Transaction, surroundings: CommitSurroundings) {
     this.tx = tx;
@@ -80,18 +81,18 @@ export class Commit {
     assertTransition(type, from, task);
     this.changes.push({ type, from, task: { ...task }, data });
     // Acquisitions of this same commit may take it already; after a rollback the entry is a hint that comes to nothing.
-    if (task.status === 'waiting') this.turns.add(task.work_directory, task.priority, task.run_at);
+    if (task.status === 'waiting') this.turns.add(task.work_directory, task.priority, task.run_at, bandOf(task));
   }
 
   /** What a look-up for a turn has shown, as `PathTurns.moveHead`; taken back if the commit does not happen. */
-  moveHead({ path, rank, version }: Turn, runAt: number | null): void {
-    const before = this.turns.moveHead({ path, rank, version }, runAt);
-    if (before !== null) this.#moved.push({ path, rank, runAt: before });
+  moveHead({ path, rank, version }: Turn, place: Place | null): void {
+    const before = this.turns.moveHead({ path, rank, version }, place);
+    if (before !== null) this.#moved.push({ path, rank, ...before });
   }
 
   /** After a rollback: tasks that were to be handed out are waiting still. */
   restoreTurns(): void {
-    for (const { path, rank, runAt } of this.#moved) this.turns.add(path, rank, runAt);
+    for (const { path, rank, runAt, band } of this.#moved) this.turns.add(path, rank, runAt, band);
   }
 
   /** Brings what was set so far into the database, so that statements see it. */

@@ -106,10 +106,10 @@ export interface Dialect {
   sharesElement(column: Expression<string | null>, json: string): RawBuilder<boolean>;
   /** One statement may look up several things, each with a limit of its own. */
   readonly hasLateral: boolean;
-  /** All paths and ranks with waiting tasks in one statement; null where a seek for each is as quick. */
+  /** All paths and ranks with waiting tasks in one statement; null where the engine has bands. */
   readonly waitingFlows: RawBuilder<Flow> | null;
-  /** The index tasks_directory is cut into bands: `1 << bandBits` tasks, created one after the other. Null where it is not. */
-  readonly bandBits: number | null;
+  /** Whether the indexes tasks_directory and tasks_waiting are cut into bands (`domain/band.ts`). */
+  readonly hasBands: boolean;
   /** Appended to a SELECT that reads rows to write them; empty where the transaction alone writes. */
   readonly forUpdate: RawBuilder<unknown>;
   /** The same, leaving out rows that another transaction holds. */

@@ -91,7 +91,7 @@ test('a path whose last rank is empty is forgotten', () => {
   const turns = openTurns();
   turns.add('a', 1, 5);
   const [turn] = turns.deal(ANY, 1, 0, NOBODY);
-  expect(turns.moveHead(turn!, null)).toBe(5);
+  expect(turns.moveHead(turn!, null)).toMatchObject({ runAt: 5 });
   expect(turns.hasAny(ANY)).toBe(false);
 });
 
@@ -111,7 +111,7 @@ test('the oldest is the earliest head of all paths and ranks', () => {
   turns.add('b', 0, 5);
   turns.add('b', 0, 6);
   expect(turns.oldest()).toMatchObject({ path: 'b', rank: 0, runAt: 5 });
-  turns.moveHead(turns.oldest()!, 8);
+  turns.moveHead(turns.oldest()!, { runAt: 8, band: Infinity });
   expect(turns.oldest()).toMatchObject({ path: 'a', runAt: 7 });
 });
 

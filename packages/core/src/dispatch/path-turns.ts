@@ -10,6 +10,8 @@ export interface Turn {
   readonly quota: number;
   /** The turn is for a task that has waited too long, and for no other. */
   readonly isAged: boolean;
+  /** Below this band no task of the path and rank waits in the order of creation. */
+  readonly band: number;
   /** Of what is remembered about the path. */
   readonly version: number;
 }
@@ -19,7 +21,16 @@ export interface Head {
   readonly path: string;
   readonly rank: number;
   readonly runAt: number;
+  readonly band: number;
   readonly version: number;
+}
+
+/** Where the first waiting tasks of a path and rank may be found. */
+export interface Place {
+  /** The earliest `run_at`. */
+  readonly runAt: number;
+  /** The first band (`bandOf`). */
+  readonly band: number;
 }
 
 /** Whether a path and rank is passed over, as such or for its turns of long-waiting tasks. */
@@ -36,6 +47,8 @@ interface PathEntry {
   wasAged: boolean;
   /** For each rank the earliest `run_at` that may be waiting, or null where nothing is. */
   readonly heads: (number | null)[];
+  /** For each rank the first band in which a task may be waiting. */
+  readonly bands: number[];
   /** Changes with each task that became ready here. */
   version: number;
 }
@@ -60,38 +73,44 @@ export class PathTurns {
     this.#ageingMs = options.ageingMs;
   }
 
-  add(path: string, rank: number, runAt: number): void {
+  /** @param band of the task (`bandOf`), where the engine has bands. */
+  add(path: string, rank: number, runAt: number, band = Infinity): void {
     this.version++;
     let entry = this.#entries.get(path);
     if (!entry) {
       const heads = Array.from<null>({ length: HIGHEST_RANK + 1 }).fill(null);
-      entry = { path, lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false, heads, version: 0 };
+      const bands = Array.from<number>({ length: HIGHEST_RANK + 1 }).fill(Infinity);
+      entry = { path, lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false, heads, bands, version: 0 };
       this.#entries.set(path, entry);
     }
     entry.version = this.version;
     const head = entry.heads[rank];
     if (head === null || head === undefined || runAt < head) entry.heads[rank] = runAt;
+    if (band < entry.bands[rank]!) entry.bands[rank] = band;
   }
 
   /**
-   * A look-up showed that no waiting task of the path and rank is older than `runAt`, or with null that none is
+   * A look-up showed that no waiting task of the path and rank stands before `place`, or with null that none is
    * waiting. It is not believed if a task has become ready since the turn was dealt.
    * @returns what was remembered before, or null if nothing has changed.
    */
-  moveHead({ path, rank, version }: Pick<Turn, 'path' | 'rank' | 'version'>, runAt: number | null): number | null {
+  moveHead({ path, rank, version }: Pick<Turn, 'path' | 'rank' | 'version'>, place: Place | null): Place | null {
     const entry = this.#entries.get(path);
-    const before = entry?.heads[rank] ?? null;
-    if (!entry || before === null || entry.version !== version) return null;
-    entry.heads[rank] = runAt;
+    const runAt = entry?.heads[rank] ?? null;
+    if (!entry || runAt === null || entry.version !== version) return null;
+    const before = { runAt, band: entry.bands[rank]! };
+    entry.heads[rank] = place?.runAt ?? null;
+    entry.bands[rank] = place?.band ?? Infinity;
     if (entry.heads.every((head) => head === null)) this.#entries.delete(path);
     return before;
   }
 
   oldest(): Head | null {
     let found: Head | null = null;
-    for (const { path, heads, version } of this.#entries.values()) {
+    for (const { path, heads, bands, version } of this.#entries.values()) {
       heads.forEach((runAt, rank) => {
-        if (runAt !== null && (found === null || runAt < found.runAt)) found = { path, rank, runAt, version };
+        if (runAt !== null && (found === null || runAt < found.runAt))
+          found = { path, rank, runAt, band: bands[rank]!, version };
       });
     }
     return found;
@@ -162,7 +181,7 @@ export class PathTurns {
   #dealTo(entry: PathEntry, turn: Pick<Turn, 'rank' | 'quota' | 'isAged'>): Turn {
     entry.lastDeal = ++this.#deals;
     entry.wasAged = turn.isAged;
-    return { path: entry.path, version: entry.version, ...turn };
+    return { path: entry.path, band: entry.bands[turn.rank]!, version: entry.version, ...turn };
   }
 
   /** The longest-waiting tasks below `rank` that have waited too long. */

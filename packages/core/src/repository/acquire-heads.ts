@@ -1,51 +1,71 @@
 import { sql, type Kysely, type RawBuilder, type SelectQueryBuilder } from 'kysely';
-import type { Commit } from '../commit/commit.ts';
-import { defineStatement, type ArgOf, type Dialect } from '../db/engine.ts';
+import { defineStatement, type ArgOf, type Dialect, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
 import type { Turn } from '../dispatch/path-turns.ts';
+import { isDueSinceCreation } from '../domain/band.ts';
+import { findHeadsInBands } from './acquire-heads-in-bands.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
-/** A turn, from after the task that was taken last. */
-export interface Look extends Turn {
-  readonly after: Pick<TaskRow, 'run_at' | 'seq'> | undefined;
+/** A turn, from after the tasks of it that were taken last. */
+export interface Look extends Pick<Turn, 'path' | 'rank' | 'quota' | 'band'> {
+  readonly after: After | undefined;
 }
 
-/** The first waiting tasks of each turn, in their order. */
+type Position = Pick<TaskRow, 'run_at' | 'seq'>;
+
+/** The tasks that were taken last: of all, of those that are due since their creation, and of the others. */
+export interface After {
+  readonly last: Position;
+  readonly created: number;
+  readonly later: Position;
+}
+
+const FIRST: Position = { run_at: Number.MIN_SAFE_INTEGER, seq: 0 };
+export const BEFORE_ALL: After = { last: FIRST, created: 0, later: FIRST };
+
+export function passBy(taken: readonly TaskRow[], after: After = BEFORE_ALL): After {
+  return {
+    last: taken.at(-1) ?? after.last,
+    created: taken.findLast(isDueSinceCreation)?.seq ?? after.created,
+    later: taken.findLast((task) => !isDueSinceCreation(task)) ?? after.later,
+  };
+}
+
+/** The first waiting tasks of a turn, in their order, and the first band in which one was found. */
+export interface Heads {
+  readonly rows: readonly TaskRow[];
+  readonly band: number;
+}
+
+/** What each of the turns finds: as many tasks as its quota, or all there are. */
 export async function findHeads(
-  commit: Commit,
+  querier: Querier,
   looks: readonly Look[],
   tagsAny: readonly string[] | null,
-): Promise<TaskRow[][]> {
-  const { tx } = commit;
+): Promise<readonly Heads[]> {
   const tags = tagsAny === null ? null : JSON.stringify(tagsAny);
-  const json = (): string => JSON.stringify(looks.map(toArgs));
-  if (looks.length > 1 && tx.dialect.hasLateral) {
-    return splitByTurn(
-      looks,
-      await (tags === null ? tx.all(headsOfTurns, [json()]) : tx.all(taggedHeadsOfTurns, [json(), tags])),
-    );
-  }
-  if (looks.length > 1 && tags === null && looks.every(({ quota }) => quota === 1)) {
-    return splitByTurn(looks, await tx.all(headOfEachTurn, [json()]));
-  }
-  const heads: TaskRow[][] = [];
-  for (const look of looks) {
-    const args = toArgs(look);
-    heads.push(await (tags === null ? tx.all(headsOfTurn, args) : tx.all(taggedHeadsOfTurn, [...args, tags])));
-  }
-  return heads;
+  if (querier.dialect.hasBands) return findHeadsInBands(querier, looks, tags);
+  const rows = looks.length === 1 ? findOne(querier, looks[0]!, tags) : findAll(querier, looks, tags);
+  const byTurn = Map.groupBy(await rows, (row) => `${row.priority} ${row.work_directory}`);
+  return looks.map(({ rank, path }) => ({ rows: byTurn.get(`${rank} ${path}`) ?? [], band: Infinity }));
 }
 
-function splitByTurn(looks: readonly Look[], rows: readonly TaskRow[]): TaskRow[][] {
-  const byTurn = Map.groupBy(rows, (row) => `${row.priority} ${row.work_directory}`);
-  return looks.map(({ rank, path }) => byTurn.get(`${rank} ${path}`) ?? []);
+function findOne(querier: Querier, look: Look, tags: string | null): Promise<TaskRow[]> {
+  const args = toArgs(look);
+  return tags === null ? querier.all(headsOfTurn, args) : querier.all(taggedHeadsOfTurn, [...args, tags]);
+}
+
+/** All turns in one round trip. */
+function findAll(querier: Querier, looks: readonly Look[], tags: string | null): Promise<TaskRow[]> {
+  const turns = JSON.stringify(looks.map(toArgs));
+  return tags === null ? querier.all(headsOfTurns, [turns]) : querier.all(taggedHeadsOfTurns, [turns, tags]);
 }
 
 type LookArgs = [path: string, rank: number, afterRunAt: number, afterSeq: number, limit: number];
 type TaggedLookArgs = [...LookArgs, tags: string];
 
-function toArgs({ path, rank, after, quota }: Look): LookArgs {
-  return [path, rank, after?.run_at ?? Number.MIN_SAFE_INTEGER, after?.seq ?? 0, quota];
+function toArgs({ path, rank, after = BEFORE_ALL, quota }: Look): LookArgs {
+  return [path, rank, after.last.run_at, after.last.seq, quota];
 }
 
 /** Uses the index tasks_waiting. */
@@ -74,23 +94,6 @@ function selectHeads(
     .modifyEnd(dialect.forUpdateSkipLocked);
 }
 
-/** One task of each turn, in one statement: where paths take turns, that is what most of them get. */
-export const headOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
-  kysely
-    .selectFrom('tasks')
-    .select(TASK_COLUMNS)
-    .where(
-      sql<boolean>`seq IN (
-        SELECT (
-          SELECT head.seq FROM tasks head
-          WHERE head.status = 'waiting' AND head.work_directory = turn.value->>0 AND head.priority = turn.value->>1
-            AND (head.run_at, head.seq) > (turn.value->>2, turn.value->>3)
-          ORDER BY head.run_at, head.seq LIMIT 1)
-        FROM json_each(${arg(0)}) AS turn)`,
-    ),
-);
-
-/** All turns in one round trip, where each would be one. */
 const headsOfTurns = defineStatement<[turns: string], TaskRow>((kysely, arg, dialect) => ({
   compile: () => selectHeadsLateral(arg(0), sql``, dialect).compile(kysely),
 }));

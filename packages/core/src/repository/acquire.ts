@@ -6,7 +6,7 @@ import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, type Selector } from '../dispatch/selector.ts';
-import { findHeads } from './acquire-heads.ts';
+import { findHeads, passBy, type After } from './acquire-heads.ts';
 import { PathGuard, type Obstacle } from './path-guard.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
@@ -119,7 +119,7 @@ async function takeTasks(
   const heldPaths = new Set<string>();
   const heldFlows = new Set<string>();
   const reasons = new Set<EmptyReason>();
-  const lastTaken = new Map<string, TaskRow>();
+  const lastTaken = new Map<string, After>();
   const isLeftOut: IsLeftOut = (path, rank, isAged) => {
     if (heldPaths.has(path)) return true;
     if (heldFlows.size === 0) return false;
@@ -129,24 +129,25 @@ async function takeTasks(
     const dealt = turns.deal(selector, want - tasks.length, now, isLeftOut);
     if (dealt.length === 0) break;
     const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
-    const heads = await findHeads(commit, looks, selector.tagsAny);
+    const heads = await findHeads(commit.tx, looks, selector.tagsAny);
     for (const [index, turn] of dealt.entries()) {
-      const found = heads[index]!;
+      const { rows: found, band } = heads[index]!;
       const knowsHead = selector.tagsAny === null;
       if (turn.isAged && found[0] && !turns.isAged(found[0].run_at, now)) {
         // What was old is gone, or has other tags.
-        if (knowsHead) commit.moveHead(turn, found[0].run_at);
+        if (knowsHead) commit.moveHead(turn, { runAt: found[0].run_at, band });
         else heldFlows.add(`aged ${flowOf(turn)}`);
         continue;
       }
       const { admitted, obstacle } = await admitHeads(guard, found);
       tasks.push(...admitted);
-      if (admitted.length > 0) lastTaken.set(flowOf(turn), admitted.at(-1)!);
+      if (admitted.length > 0) lastTaken.set(flowOf(turn), passBy(admitted, lastTaken.get(flowOf(turn))));
       if (obstacle) reasons.add(obstacle === 'in_line' ? 'path_busy' : obstacle);
       // The exclusive task that keeps the others off may be the next of this very path.
       if (obstacle === 'in_line') heldFlows.add(flowOf(turn));
       else if (obstacle) heldPaths.add(turn.path);
-      else if (knowsHead) commit.moveHead(turn, found.length === turn.quota ? found.at(-1)!.run_at : null);
+      else if (knowsHead)
+        commit.moveHead(turn, found.length === turn.quota ? { runAt: found.at(-1)!.run_at, band } : null);
       else if (found.length < turn.quota) heldFlows.add(flowOf(turn));
     }
   }

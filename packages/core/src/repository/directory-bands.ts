@@ -1,6 +1,7 @@
 import type { TaskFilter } from '@task-orchestrator/contract';
 import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import type { Engine } from '../db/engine.ts';
+import { BAND_BITS } from '../domain/band.ts';
 import { matchesFilter } from './filter.ts';
 
 /** Creation numbers, both ends included. */
@@ -35,7 +36,7 @@ export async function findInBands(
     const rows = await query
       .where('seq', '>=', range.from)
       .where('seq', '<=', range.to)
-      .where(isInBands(engine, bands.slice(start, start + size)))
+      .where(isInBands(bands.slice(start, start + size)))
       .orderBy('seq', direction)
       .limit(limit - found.length)
       .execute();
@@ -46,22 +47,22 @@ export async function findInBands(
 
 /** Names every band, so that a condition on the directory can seek in each. */
 export async function isInSomeBand(engine: Engine): Promise<RawBuilder<SqlBool>> {
-  return isInBands(engine, await listBands(engine, { from: 0, to: Number.MAX_SAFE_INTEGER }));
+  return isInBands(await listBands(engine, { from: 0, to: Number.MAX_SAFE_INTEGER }));
 }
 
-function isInBands({ dialect }: Engine, bands: readonly number[]): RawBuilder<SqlBool> {
-  return sql`seq >> ${sql.lit(dialect.bandBits)} IN (SELECT value FROM json_each(${JSON.stringify(bands)}))`;
+function isInBands(bands: readonly number[]): RawBuilder<SqlBool> {
+  return sql`seq >> ${sql.lit(BAND_BITS)} IN (SELECT value FROM json_each(${JSON.stringify(bands)}))`;
 }
 
 /** Bands in which there may be tasks of the range, in order. */
-async function listBands({ reader, dialect }: Engine, range: SeqRange): Promise<number[]> {
+async function listBands({ reader }: Engine, range: SeqRange): Promise<number[]> {
   const { lowest, highest } = await reader.kysely
     .selectNoFrom(({ selectFrom }) => [
       selectFrom('tasks').select('seq').orderBy('seq').limit(1).as('lowest'),
       selectFrom('tasks').select('seq').orderBy('seq', 'desc').limit(1).as('highest'),
     ])
     .executeTakeFirstOrThrow();
-  const bandOf = (seq: number): number => Math.floor(seq / 2 ** dialect.bandBits!);
+  const bandOf = (seq: number): number => Math.floor(seq / 2 ** BAND_BITS);
   const first = bandOf(Math.max(range.from, lowest ?? 0));
   const last = bandOf(Math.min(range.to, highest ?? 0));
   return Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => first + index);

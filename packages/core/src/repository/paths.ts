@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { defineVerb } from '../commit/commit-queue.ts';
 import { defineStatement, type Querier } from '../db/engine.ts';
 import type { PathSetting } from '../dispatch/path-settings.ts';
+import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
 
 const DEFAULTS = { paused: 0, max_concurrent: null, weight: 1 };
 
@@ -46,9 +47,21 @@ export function readPathSettings(reader: Querier): Promise<PathSetting[]> {
   return reader.all(pathSettings, []);
 }
 
+interface Page {
+  readonly after: string;
+  readonly limit: number;
+}
+
+/** From the cursor on, for one page. */
+async function countWaiting(reader: Querier, page: Page, known: WaitingCounts | null): Promise<Map<string, number>> {
+  if (known === null) return countByPath(reader, 'waiting', page);
+  const names = [...known.paths()].filter((path) => byBytes(path, page.after) > 0).toSorted(byBytes);
+  return new Map(names.slice(0, page.limit).map((path) => [path, known.of(path)]));
+}
+
 /** Uses the index tasks_waiting, or tasks_working, from the cursor on and for one page only. */
-function countByPath(reader: Querier, status: 'waiting' | 'working', page: { after: string; limit: number }) {
-  return reader.kysely
+async function countByPath(reader: Querier, status: 'waiting' | 'working', page: Page): Promise<Map<string, number>> {
+  const rows = await reader.kysely
     .selectFrom('tasks')
     .select(['work_directory as path', ({ fn }) => fn.countAll<number>().as('count')])
     .where('status', '=', sql.lit(status))
@@ -57,6 +70,7 @@ function countByPath(reader: Querier, status: 'waiting' | 'working', page: { aft
     .orderBy('work_directory')
     .limit(page.limit)
     .execute();
+  return new Map(rows.map(({ path, count }) => [path, Number(count)]));
 }
 
 /**
@@ -66,10 +80,11 @@ function countByPath(reader: Querier, status: 'waiting' | 'working', page: { aft
 export async function listPaths(
   reader: Querier,
   { limit, cursor: after = '' }: z.output<typeof PathsInput>,
+  known: WaitingCounts | null,
 ): Promise<z.infer<typeof PathsOutput>> {
   const page = { after, limit: limit + 1 };
-  const waiting = new Map((await countByPath(reader, 'waiting', page)).map(({ path, count }) => [path, count]));
-  const working = new Map((await countByPath(reader, 'working', page)).map(({ path, count }) => [path, count]));
+  const waiting = await countWaiting(reader, page, known);
+  const working = await countByPath(reader, 'working', page);
   const settings = await reader.kysely
     .selectFrom('paths')
     .selectAll()
@@ -94,16 +109,22 @@ function byBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
 
-export async function getPathState(reader: Querier, setting: PathSetting): Promise<PathState> {
-  const counts = await reader.kysely
-    .selectFrom('tasks')
-    .select(['status', ({ fn }) => fn.countAll<number>().as('count')])
-    .where('work_directory', '=', setting.path)
-    .where(({ or, eb }) => or([eb('status', '=', sql.lit('waiting')), eb('status', '=', sql.lit('working'))]))
-    .groupBy('status')
-    .execute();
-  const countOf = (wanted: string): number => Number(counts.find(({ status }) => status === wanted)?.count ?? 0);
-  return toPathState({ ...setting, waiting: countOf('waiting'), working: countOf('working') });
+export async function getPathState(
+  reader: Querier,
+  setting: PathSetting,
+  known: WaitingCounts | null,
+): Promise<PathState> {
+  const countOf = async (status: 'waiting' | 'working'): Promise<number> => {
+    const row = await reader.kysely
+      .selectFrom('tasks')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .where('status', '=', sql.lit(status))
+      .where('work_directory', '=', setting.path)
+      .executeTakeFirstOrThrow();
+    return Number(row.count);
+  };
+  const waiting = known === null ? await countOf('waiting') : known.of(setting.path);
+  return toPathState({ ...setting, waiting, working: await countOf('working') });
 }
 
 function toPathState(row: PathSetting & { waiting: number; working: number }): PathState {

@@ -76,7 +76,7 @@ async function pageFromBands(engine: Engine, input: ListInput, before: number): 
 
 /** Tasks at work are few, and have an index of their own. */
 function usesBands({ dialect }: Engine, { work_directory, status }: TaskFilter): boolean {
-  return dialect.bandBits !== null && work_directory !== undefined && status !== 'working';
+  return dialect.hasBands && work_directory !== undefined && status !== 'working';
 }
 
 function bySeq({ reader, dialect }: Engine, seqs: readonly number[]) {
@@ -95,8 +95,7 @@ export async function countTasks(engine: Engine, filter: TaskFilter): Promise<nu
   // Says the same once more, in the words of the index tasks_finished, which is much smaller than the table.
   if (filter.status !== undefined && [filter.status].flat().every(isFinished))
     count = count.where('finished_at', 'is not', null);
-  // Those that wait or work have indexes by directory.
-  if (usesBands(engine, filter) && filter.status !== 'waiting') count = count.where(await isInSomeBand(engine));
+  if (usesBands(engine, filter)) count = count.where(await isInSomeBand(engine));
   return Number((await count.executeTakeFirstOrThrow()).count);
 }
 

@@ -2,6 +2,8 @@ import type { TaskStatus } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
+import { BAND_BITS } from '../domain/band.ts';
+import { findHeads } from './acquire-heads.ts';
 
 export type StatusCounts = Record<TaskStatus, number>;
 
@@ -30,14 +32,41 @@ export async function countByStatus(reader: Querier): Promise<StatusCounts> {
   return totals;
 }
 
-export type Flow = { work_directory: string; priority: number; run_at: number };
+/** A path and priority with waiting tasks, and where the first of them may be found. */
+export interface Flow {
+  readonly work_directory: string;
+  readonly priority: number;
+  readonly run_at: number;
+  /** As `bandOf`; none where the engine has no bands. */
+  readonly band?: number | null;
+  /** How many tasks wait, where the engine counts them on the way. */
+  readonly waiting?: number;
+}
 
-/** The first waiting task of the path and priority after the given ones; uses the index tasks_waiting. */
-export const nextFlow = defineStatement<[work_directory: string, priority: number], Flow>((kysely, arg) =>
+type FlowInBands = Omit<Flow, 'run_at'> & { run_at: number | null };
+
+/** All flows from the index tasks_waiting; `run_at` is that of the tasks that are due since their creation, if there are any. */
+export const flowsInBands = defineStatement<[], FlowInBands>((kysely) => ({
+  compile: () =>
+    sql<FlowInBands>`
+      SELECT work_directory, priority, waiting, band, (SELECT run_at FROM tasks WHERE seq = first) AS run_at FROM (
+        SELECT work_directory, priority, sum(count) AS waiting,
+          min(CASE WHEN is_created THEN band END) AS band, min(CASE WHEN is_created THEN first END) AS first
+        FROM (
+          SELECT work_directory, priority, run_at = created_at AS is_created, seq >> ${sql.lit(BAND_BITS)} AS band,
+            min(seq) AS first, count(*) AS count
+          FROM tasks WHERE status = 'waiting'
+          GROUP BY seq >> ${sql.lit(BAND_BITS)}, work_directory, priority, run_at = created_at)
+        GROUP BY work_directory, priority)`.compile(kysely),
+}));
+
+/** The first flow after the given one of tasks that are due later than their creation; uses the index tasks_waiting_later. */
+export const nextLaterFlow = defineStatement<[work_directory: string, priority: number], Flow>((kysely, arg) =>
   kysely
     .selectFrom('tasks')
     .select(['work_directory', 'priority', 'run_at'])
     .where('status', '=', sql.lit('waiting'))
+    .whereRef('run_at', '<>', 'created_at')
     .where(({ eb, refTuple, tuple }) => eb(refTuple('work_directory', 'priority'), '>', tuple(arg(0), arg(1))))
     .orderBy('work_directory')
     .orderBy('priority')
@@ -45,36 +74,27 @@ export const nextFlow = defineStatement<[work_directory: string, priority: numbe
     .limit(1),
 );
 
-const firstOfFlow = defineStatement<[work_directory: string, priority: number], { run_at: number }>((kysely, arg) =>
-  kysely
-    .selectFrom('tasks')
-    .select('run_at')
-    .where('status', '=', sql.lit('waiting'))
-    .where('work_directory', '=', arg(0))
-    .where('priority', '=', arg(1))
-    .orderBy('run_at')
-    .limit(1),
-);
-
 /** `run_at` of the longest-waiting task: what is remembered says where to look, and is put right on the way. */
 export async function findOldestWaiting(reader: Querier, turns: PathTurns): Promise<number | null> {
   for (let oldest = turns.oldest(); oldest; oldest = turns.oldest()) {
-    const [first] = await reader.all(firstOfFlow, [oldest.path, oldest.rank]);
-    if (first && first.run_at <= oldest.runAt) return first.run_at;
-    turns.moveHead(oldest, first?.run_at ?? null);
+    const [heads] = await findHeads(reader, [{ ...oldest, quota: 1, after: undefined }], null);
+    const first = heads?.rows[0];
+    if (heads && first && first.run_at <= oldest.runAt) return first.run_at;
+    turns.moveHead(oldest, heads && first ? { runAt: first.run_at, band: heads.band } : null);
   }
   return null;
 }
 
-/** Every path and priority with waiting tasks, by one seek each, however many tasks there are. */
+/** Every path and priority with waiting tasks; a path and priority may come twice. */
 export async function* waitingFlows({ reader, dialect }: Engine): AsyncIterable<Flow> {
   if (dialect.waitingFlows !== null) {
     yield* (await dialect.waitingFlows.execute(reader.kysely)).rows;
     return;
   }
-  let [flow] = await reader.all(nextFlow, ['', -1]);
-  while (flow) {
-    yield flow;
-    [flow] = await reader.all(nextFlow, [flow.work_directory, flow.priority]);
+  for (const { run_at, ...flow } of await reader.all(flowsInBands, [])) yield { ...flow, run_at: run_at ?? Infinity };
+  let [later] = await reader.all(nextLaterFlow, ['', -1]);
+  while (later) {
+    yield later;
+    [later] = await reader.all(nextLaterFlow, [later.work_directory, later.priority]);
   }
 }

@@ -1,5 +1,6 @@
 import type { TaskStatus } from '@task-orchestrator/contract';
 import type { Change, Commit } from '../commit/commit.ts';
+import { bandOf } from '../domain/band.ts';
 import { isFinished } from '../domain/task-state.ts';
 import type { CoreContext } from './context.ts';
 
@@ -10,6 +11,8 @@ export function announce(context: CoreContext, commit: Commit): void {
   if (changes.length === 0) return;
   for (const { from, task } of changes) {
     countChange(context, from, task.status);
+    if (from === 'waiting') context.waiting?.add(task.work_directory, -1);
+    if (task.status === 'waiting') context.waiting?.add(task.work_directory, 1);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
   }
   rememberReady(context, changes);
@@ -32,8 +35,8 @@ export function announce(context: CoreContext, commit: Commit): void {
 /** Look-ups that could not see the commit yet may have found that nothing is waiting. */
 function rememberReady({ turns }: CoreContext, changes: readonly Change[]): void {
   const latest = new Map(changes.map(({ task }) => [task.seq, task]));
-  for (const { status, work_directory, priority, run_at } of latest.values()) {
-    if (status === 'waiting') turns.add(work_directory, priority, run_at);
+  for (const task of latest.values()) {
+    if (task.status === 'waiting') turns.add(task.work_directory, task.priority, task.run_at, bandOf(task));
   }
 }
 

@@ -8,6 +8,7 @@ import type { EventFeed } from '../dispatch/event-feed.ts';
 import type { PathSettings } from '../dispatch/path-settings.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 import type { TaskEnds } from '../dispatch/task-ends.ts';
+import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
 import type { WorkerSightings } from '../dispatch/worker-sightings.ts';
 import type { StatusCounts } from '../repository/statistics.ts';
 
@@ -25,6 +26,7 @@ export interface CoreContext {
   readonly sightings: WorkerSightings;
   readonly due: DueTimer;
   readonly counts: StatusCounts;
+  readonly waiting: WaitingCounts | null;
   /** Aborts when the core begins to end: long polls answer, streams finish. */
   readonly ending: AbortSignal;
 }

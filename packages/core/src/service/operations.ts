@@ -117,14 +117,14 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       await writeSightings(context);
       return listWorkers(reader, input);
     },
-    listPaths: (input) => listPaths(reader, input),
+    listPaths: (input) => listPaths(reader, input, context.waiting),
 
     async setPath(input) {
       const setting = await commits.run(setPaths, input);
       context.settings.set(setting);
       context.waiters.wakeHeld();
       engine.peers?.publish({ types: [], ready: [], hasFreed: true, hasNewSettings: true });
-      return getPathState(reader, setting);
+      return getPathState(reader, setting, context.waiting);
     },
 
     async getStatistics() {

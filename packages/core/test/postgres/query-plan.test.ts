@@ -20,7 +20,6 @@ import {
 } from '../../src/repository/path-guard.ts';
 import { dueTasks, nextDue } from '../../src/repository/promote-due.ts';
 import { removableTasks } from '../../src/repository/remove-finished.ts';
-import { nextFlow } from '../../src/repository/statistics.ts';
 import { openCore } from '@task-orchestrator/core';
 import { POLICY } from '../engines.ts';
 import { withClient } from '../postgres-server.ts';
@@ -99,7 +98,6 @@ test.each<[name: string, index: string | RegExp, plan: () => Promise<string>]>([
   ['leases that have run out', 'tasks_lease', planOf(expiredLeases, 500, 10)],
   ['tasks that are due', 'tasks_scheduled', planOf(dueTasks, 500, 10)],
   ['the next one that is', 'tasks_scheduled', planOf(nextDue)],
-  ['the next path with tasks', 'tasks_waiting', planOf(nextFlow, '/p/2', 1)],
   ['what tasks depend on', 'task_dependencies_task', planOf(dependencyStates, '[5,6]')],
   ['old tasks', 'tasks_finished', planOf(removableTasks, 500, 1000, 10)],
 ])('an index serves to find %s', async (_name, index, plan) => {

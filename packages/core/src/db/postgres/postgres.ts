@@ -20,7 +20,7 @@ export const POSTGRES: Dialect = {
   inIntegers: (column, json) => sql`${column} = ANY (ARRAY(SELECT json_array_elements_text(${json}::json)::bigint))`,
   sharesElement: (column, json) => sql`${column}::jsonb ?| ARRAY(SELECT json_array_elements_text(${json}::json))`,
   hasLateral: true,
-  bandBits: null,
+  hasBands: false,
   waitingFlows: sql`
     WITH RECURSIVE flow AS (
       (SELECT work_directory, priority, run_at FROM tasks WHERE status = 'waiting'

@@ -43,8 +43,7 @@ export const SQLITE: Dialect = {
     sql`EXISTS (SELECT 1 FROM json_each(${column}) own JOIN json_each(${json}) wanted ON own.value = wanted.value)`,
   hasLateral: false,
   waitingFlows: null,
-  // As in the migration.
-  bandBits: 11,
+  hasBands: true,
   // One connection writes, in transactions that hold the write lock from their start.
   forUpdate: sql``,
   forUpdateSkipLocked: sql``,
