@@ -63,12 +63,12 @@ export interface Querier {
 
 export interface Transaction extends Querier {
   readonly now: number;
-  /** Inserts rows of one shape and answers their growing keys, in order. */
-  insertRows<Table extends 'tasks' | 'events' | 'task_logs'>(
-    table: Table,
-    rows: readonly Row<Table>[],
+  /** Inserts the named columns of tasks and answers their growing keys, in order. */
+  insertTasks<Column extends keyof Row<'tasks'>>(
+    columns: readonly Column[],
+    rows: readonly Pick<Row<'tasks'>, Column>[],
   ): Promise<number[]>;
-  /** The same where nobody asks for the keys. Like updates it may be under way still: what is sent after it comes after it. */
+  /** Inserts rows of one shape. Like updates it may be under way still: what is sent after it comes after it. */
   appendRows<Table extends 'events' | 'task_logs'>(table: Table, rows: readonly Row<Table>[]): Promise<void>;
   /**
    * Until the transaction ends nobody else hands out tasks (`alone`), or nobody does so alone (`shared`). What holds

@@ -2,7 +2,7 @@ import { sql, type Kysely, type RawBuilder, type SelectQueryBuilder } from 'kyse
 import { defineStatement, type ArgOf, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
 import { BAND_BITS, bandOf, isDueSinceCreation } from '../domain/band.ts';
-import { BEFORE_ALL, type Heads, type Look } from './acquire-heads.ts';
+import { BEFORE_ALL, type Heads, type Look } from './look.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
 /**

@@ -1,41 +1,9 @@
 import { sql, type Kysely, type RawBuilder, type SelectQueryBuilder } from 'kysely';
 import { defineStatement, type ArgOf, type Dialect, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
-import type { Turn } from '../dispatch/path-turns.ts';
-import { isDueSinceCreation } from '../domain/band.ts';
 import { findHeadsInBands } from './acquire-heads-in-bands.ts';
+import { BEFORE_ALL, type Heads, type Look } from './look.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
-
-/** A turn, from after the tasks of it that were taken last. */
-export interface Look extends Pick<Turn, 'path' | 'rank' | 'quota' | 'band'> {
-  readonly after: After | undefined;
-}
-
-type Position = Pick<TaskRow, 'run_at' | 'seq'>;
-
-/** The tasks that were taken last: of all, of those that are due since their creation, and of the others. */
-export interface After {
-  readonly last: Position;
-  readonly created: number;
-  readonly later: Position;
-}
-
-const FIRST: Position = { run_at: Number.MIN_SAFE_INTEGER, seq: 0 };
-export const BEFORE_ALL: After = { last: FIRST, created: 0, later: FIRST };
-
-export function passBy(taken: readonly TaskRow[], after: After = BEFORE_ALL): After {
-  return {
-    last: taken.at(-1) ?? after.last,
-    created: taken.findLast(isDueSinceCreation)?.seq ?? after.created,
-    later: taken.findLast((task) => !isDueSinceCreation(task)) ?? after.later,
-  };
-}
-
-/** The first waiting tasks of a turn, in their order, and the first band in which one was found. */
-export interface Heads {
-  readonly rows: readonly TaskRow[];
-  readonly band: number;
-}
 
 /** What each of the turns finds: as many tasks as its quota, or all there are. */
 export async function findHeads(

@@ -6,7 +6,8 @@ import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, type Selector } from '../dispatch/selector.ts';
-import { findHeads, passBy, type After } from './acquire-heads.ts';
+import { findHeads } from './acquire-heads.ts';
+import { passBy, type After } from './look.ts';
 import { PathGuard, type Obstacle } from './path-guard.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 

@@ -1,12 +1,12 @@
 import type { BatchTask } from '@task-orchestrator/contract';
-import { v7 as uuidv7 } from 'uuid';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
-import { defineStatement, type Row } from '../db/engine.ts';
+import { defineStatement } from '../db/engine.ts';
 import { DomainError, invalidField } from '../domain-error.ts';
 import { fingerprint, isKeyReleased, windowHours } from '../domain/idempotency.ts';
 import { PRIORITY_RANK } from '../domain/priority.ts';
 import { findCycle } from '../domain/reference-cycle.ts';
+import { createTaskId } from '../domain/task-id.ts';
 import { settleBlocked, settleDependants } from './dependants.ts';
 import { toJsonColumn } from './json-column.ts';
 import { attempt, lockTasks } from './load-tasks.ts';
@@ -149,7 +149,7 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
   return {
     // Known after the insert.
     seq: 0,
-    task_id: uuidv7(),
+    task_id: createTaskId(now),
     work_directory: task.work_directory,
     status: run_at > now ? 'scheduled' : 'waiting',
     priority: PRIORITY_RANK[task.priority],
@@ -195,7 +195,7 @@ async function insert(commit: Commit, created: readonly NewTask[]): Promise<void
   // Keys that were given back must be free before the insert.
   await commit.flush();
   const rows = created.map(({ row }) => row);
-  const seqs = await commit.tx.insertRows('tasks', rows.map(withoutSeq));
+  const seqs = await commit.tx.insertTasks(NEW_TASK_COLUMNS, rows);
   rows.forEach((row, index) => {
     row.seq = seqs[index]!;
     commit.record('created', null, row);
@@ -206,9 +206,31 @@ async function insert(commit: Commit, created: readonly NewTask[]): Promise<void
   );
 }
 
-function withoutSeq({ seq: _seq, ...columns }: TaskRow): Row<'tasks'> {
-  return columns;
-}
+/** The others are empty until something happens to the task. */
+const NEW_TASK_COLUMNS = [
+  'task_id',
+  'work_directory',
+  'status',
+  'priority',
+  'attempt',
+  'max_attempts',
+  'timeout_seconds',
+  'exclusive',
+  'on_dependency_failure',
+  'run_at',
+  'lease_epoch',
+  'cancel_requested',
+  'idempotency_key',
+  'idempotency_hash',
+  'idempotency_window_hours',
+  'log_bytes',
+  'created_at',
+  'updated_at',
+  'depends_on',
+  'tags',
+  'metadata',
+  'prompt',
+] as const satisfies readonly (keyof TaskRow)[];
 
 const LINKS_PER_STATEMENT = 200;
 

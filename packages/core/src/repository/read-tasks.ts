@@ -1,4 +1,4 @@
-import type { ListInput, ListOutput, Task, TaskFilter, TaskOutcome, TaskStatus } from '@task-orchestrator/contract';
+import type { ListInput, ListOutput, Task, TaskFilter, TaskOutcome } from '@task-orchestrator/contract';
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';

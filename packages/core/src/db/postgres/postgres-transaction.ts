@@ -82,10 +82,10 @@ function createTransaction(context: {
       send(LOCKS[mode]);
     },
 
-    async insertRows(table, values) {
+    async insertTasks(columns, values) {
       if (values.length === 0) return [];
       await rows.prepare(connection);
-      const keys = await connection.all(rows.insert(table, values));
+      const keys = await connection.all(rows.insertTasks(columns, values));
       return keys.map(({ seq }) => seq);
     },
 

@@ -17,21 +17,20 @@ export class RowWriter {
   }
 
   /** Answers the keys in the order of the rows: they are drawn first, and then written with the rows. */
-  insert(table: Table, rows: readonly object[]): CompiledQuery<{ seq: number }> {
-    const columns = Object.keys(rows[0]!);
-    const text = this.#statementFor(`insert ${table} ${columns.join()}`, () => {
+  insertTasks(columns: readonly string[], rows: readonly object[]): CompiledQuery<{ seq: number }> {
+    const text = this.#statementFor(`insert ${columns.join()}`, () => {
       const list = columns.join(', ');
       return `WITH numbered AS MATERIALIZED (
-          SELECT nextval(pg_get_serial_sequence('${table}', 'seq')) AS seq, ${list}, position
-          FROM ROWS FROM (json_to_recordset($1::json) AS (${this.#typed(table, columns)})) WITH ORDINALITY
+          SELECT nextval(pg_get_serial_sequence('tasks', 'seq')) AS seq, ${list}, position
+          FROM ROWS FROM (json_to_recordset($1::json) AS (${this.#typed('tasks', columns)})) WITH ORDINALITY
             AS given(${list}, position)
           ORDER BY position
         ), written AS (
-          INSERT INTO ${table} (seq, ${list}) SELECT seq, ${list} FROM numbered
+          INSERT INTO tasks (seq, ${list}) SELECT seq, ${list} FROM numbered
         )
         SELECT seq FROM numbered ORDER BY position`;
     });
-    return CompiledQuery.raw(text, [JSON.stringify(rows)]) as CompiledQuery<{ seq: number }>;
+    return CompiledQuery.raw(text, [JSON.stringify(rows, [...columns])]) as CompiledQuery<{ seq: number }>;
   }
 
   /** The same, in the order of the rows, where nobody asks for the keys. */

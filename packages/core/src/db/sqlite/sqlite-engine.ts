@@ -7,7 +7,6 @@ import {
   type Dialect,
   type Engine,
   type Querier,
-  type Row,
   type Statement,
   type Transaction,
 } from '../engine.ts';
@@ -170,10 +169,7 @@ function sqliteTransaction(context: {
 }): Transaction {
   const { kysely, writer, statements, now } = context;
   // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
-  const insertRows: Transaction['insertRows'] = async (table, rows) => {
-    const [first] = rows;
-    if (!first) return [];
-    const columns = Object.keys(first);
+  const insert = (table: string, columns: readonly string[], rows: readonly object[]): number[] => {
     const statement = writer.prepare(
       `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
     );
@@ -186,10 +182,10 @@ function sqliteTransaction(context: {
     // The only server, and the only transaction that writes.
     async lockHandOut() {},
 
-    insertRows,
+    insertTasks: async (columns, rows) => insert('tasks', columns, rows),
 
     async appendRows(table, rows) {
-      await insertRows(table, rows);
+      if (rows[0]) insert(table, Object.keys(rows[0]), rows);
     },
 
     async updateTasks(rows) {
@@ -205,7 +201,7 @@ function sqliteTransaction(context: {
   };
 }
 
-function valuesOf(row: Partial<Row<'tasks' | 'events' | 'task_logs'>>, columns: readonly string[]): unknown[] {
+function valuesOf(row: object, columns: readonly string[]): unknown[] {
   const values = row as Record<string, unknown>;
   return columns.map((column) => values[column]);
 }
