@@ -32,7 +32,7 @@ export interface CallSettings {
 export type MakeCall = (call: Call, options: CallOptions | undefined) => Promise<unknown>;
 
 /** Items of one request; the server refuses more. */
-const BATCH_MAX_ITEMS = 50;
+const BATCH_MAX_ITEMS = 100;
 /** Queries travel in the URL. */
 const BATCH_MAX_URL_LENGTH = 4000;
 
@@ -43,7 +43,7 @@ export function createCaller(http: Http, settings: CallSettings): MakeCall {
 
   return async function makeCall(call, options = {}) {
     const timeoutSeconds = (options.timeoutSeconds ?? settings.timeoutSeconds) + call.waitSeconds;
-    const mustBeAlone = call.waitSeconds > 0 || !call.isReplaySafe || call.path.endsWith('Many');
+    const mustBeAlone = call.waitSeconds > 0 || call.path.endsWith('Many');
     const counts = call.waitSeconds === 0 ? 1 : 0;
     for (let attempt = 1; ; attempt++) {
       // The only caller needs no company and must not wait for any; a repeated call must not suffer from its neighbours.

@@ -103,8 +103,8 @@ function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.D
       database.pragma('journal_size_limit = 67108864');
     }
     database.pragma('temp_store = MEMORY');
-    // Readers ask for the same few pages, and the system caches the file anyway.
-    database.pragma(`cache_size = ${options.readonly ? -4096 : -16384}`);
+    // What is in use lies on few pages, and the system caches the file anyway.
+    database.pragma('cache_size = -4096');
     return database;
   });
 }
