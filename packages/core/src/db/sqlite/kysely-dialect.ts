@@ -43,6 +43,8 @@ const MAX_STATEMENTS = 500;
 export class SqliteConnection implements DatabaseConnection {
   readonly database: SqliteDatabase.Database;
   readonly #statements = new Map<string, SqliteDatabase.Statement>();
+  /** What a result waits for before it is given out. */
+  beforeResult: () => Promise<void> | null = () => null;
 
   constructor(database: SqliteDatabase.Database) {
     this.database = database;
@@ -58,15 +60,18 @@ export class SqliteConnection implements DatabaseConnection {
     return statement;
   }
 
-  executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
-    try {
-      const statement = this.prepare(sql);
-      if (statement.reader) return Promise.resolve({ rows: statement.all(...parameters) as Row[] });
-      const { changes } = statement.run(...parameters);
-      return Promise.resolve({ numAffectedRows: BigInt(changes), rows: [] });
-    } catch (error) {
-      return Promise.reject(error);
-    }
+  async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
+    const statement = this.prepare(sql);
+    if (statement.reader) return { rows: await this.all<Row>(sql, parameters) };
+    const { changes } = statement.run(...parameters);
+    return { numAffectedRows: BigInt(changes), rows: [] };
+  }
+
+  async all<Row>(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    const rows = this.prepare(sql).all(...parameters) as Row[];
+    const pending = this.beforeResult();
+    if (pending !== null) await pending;
+    return rows;
   }
 
   streamQuery(): AsyncIterableIterator<never> {

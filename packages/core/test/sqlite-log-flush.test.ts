@@ -1,0 +1,71 @@
+import fs from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openCore, type Core } from '@task-orchestrator/core';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { aTask, listOf, refused } from './builders.ts';
+import { POLICY } from './engines.ts';
+
+type Done = (error: Error | null) => void;
+
+let folder: string;
+let core: Core;
+const flush = vi.spyOn(fs, 'fdatasync');
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'task-orchestrator-flush-'));
+  const path = join(folder, 'tasks.db');
+  const database = { engine: 'sqlite', path, durability: 'full', enableWalMode: true, busyTimeoutSeconds: 1 } as const;
+  core = await openCore({ database, task: POLICY, background: false });
+});
+
+afterEach(async () => {
+  flush.mockReset();
+  await core.close();
+  await rm(folder, { recursive: true });
+});
+
+/** The next flush does not end before it is told how. */
+function holdNextFlush(): { begun: Promise<unknown>; end: Done } {
+  const held: { end?: Done } = {};
+  const begun = new Promise((resolve) => {
+    flush.mockImplementationOnce(((_file: number, done: Done) => {
+      held.end = done;
+      resolve(null);
+    }) as typeof fs.fdatasync);
+  });
+  return { begun, end: (error) => held.end!(error) };
+}
+
+test('neither a write nor a read that has seen it is answered before the log is on the disk', async () => {
+  const { begun, end } = holdNextFlush();
+  const answers: string[] = [];
+  const created = core.createTask(aTask()).then(() => answers.push('created'));
+  await begun;
+  const listed = core.listTasks(listOf()).then(({ tasks }) => answers.push(`listed ${tasks.length}`));
+  // Whoever does not wait for the flush is through with this many turns.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  expect(answers).toEqual([]);
+  end(null);
+  await Promise.all([created, listed]);
+  expect(answers.toSorted()).toEqual(['created', 'listed 1']);
+});
+
+test('a commit whose flush fails is answered as one that may have happened', async () => {
+  const { begun, end } = holdNextFlush();
+  const created = core.createTask(aTask({ idempotency_key: 'mine' }));
+  await begun;
+  end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  const refusal = await refused('UNAVAILABLE', created);
+  expect(refusal.message).toContain('which may have happened');
+  await core.createTask(aTask({ idempotency_key: 'mine' }));
+  expect((await core.listTasks(listOf())).total).toBe(1);
+});
+
+test('each commit is flushed once', async () => {
+  flush.mockClear();
+  await Promise.all([core.createTask(aTask()), core.createTask(aTask())]);
+  await core.createTask(aTask());
+  expect(flush).toHaveBeenCalledTimes(2);
+});
