@@ -8,7 +8,7 @@ export interface Waiter {
 }
 
 interface Entry extends Waiter {
-  readonly wake: () => void;
+  readonly wake: (isExpected?: boolean) => void;
 }
 
 /** Long polls in the order in which they came. They are woken for what they may take, first come, first served. */
@@ -19,31 +19,38 @@ export class AcquireWaiters {
     return this.#entries.size;
   }
 
-  /** Resolves when the waiter should try again: it was woken, its time is up, or `signal` aborted. */
-  wait(waiter: Waiter, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Resolves when the waiter should try again: it was woken, its time is up, or `signal` aborted.
+   * @returns whether what it waits for is about to come with the next commit: then it should be in that commit, too.
+   */
+  wait(waiter: Waiter, milliseconds: number, signal: AbortSignal | undefined): Promise<boolean> {
     return new Promise((resolve) => {
-      const finish = (): void => {
+      const end = (isExpected: boolean): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', finish);
+        signal?.removeEventListener('abort', giveUp);
         this.#entries.delete(entry);
-        resolve();
+        resolve(isExpected);
       };
-      const entry: Entry = { ...waiter, wake: finish };
-      const timer = setTimeout(finish, milliseconds);
-      signal?.addEventListener('abort', finish, { once: true });
+      const giveUp = (): void => end(false);
+      const entry: Entry = { ...waiter, wake: (isExpected = false) => end(isExpected) };
+      const timer = setTimeout(giveUp, milliseconds);
+      signal?.addEventListener('abort', giveUp, { once: true });
       this.#entries.add(entry);
-      if (signal?.aborted) finish();
+      if (signal?.aborted) giveUp();
     });
   }
 
-  /** @param ready how many tasks of each path have become ready. */
-  wakeForReady(ready: ReadonlyMap<string, number>): void {
+  /**
+   * @param ready how many tasks of each path have become ready
+   * @param isExpected they only will, with the next commit
+   */
+  wakeForReady(ready: ReadonlyMap<string, number>, isExpected = false): void {
     if (ready.size === 0 || this.#entries.size === 0) return;
     const left = new Map(ready);
     for (const entry of this.#entries) {
       // Whether the tasks have its tags is not known here, so it leaves them to the others as well.
       if (entry.selector.tagsAny !== null) {
-        if ([...left.keys()].some((path) => selectsPath(entry.selector, path))) entry.wake();
+        if (!isExpected && [...left.keys()].some((path) => selectsPath(entry.selector, path))) entry.wake();
         continue;
       }
       let wanted = entry.limit;
@@ -54,7 +61,7 @@ export class AcquireWaiters {
         wanted -= Math.min(count, wanted);
         if (wanted === 0) break;
       }
-      if (wanted < entry.limit) entry.wake();
+      if (wanted < entry.limit) entry.wake(isExpected);
       if (left.size === 0) return;
     }
   }

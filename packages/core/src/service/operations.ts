@@ -1,4 +1,11 @@
-import type { AcquireOutput, EmptyReason, StreamInput, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
+import type {
+  AcquireOutput,
+  BatchTask,
+  EmptyReason,
+  StreamInput,
+  TaskEvent,
+  TaskStatus,
+} from '@task-orchestrator/contract';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
@@ -40,12 +47,16 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   const startedAt = performance.now();
   return {
     async createTask(input) {
-      const [row] = await commits.run(createTasks, { tasks: [input], isSingle: true });
+      const created = commits.run(createTasks, { tasks: [input], isSingle: true });
+      expectReady(context, [input]);
+      const [row] = await created;
       return toTask(row!);
     },
 
     async createTasks({ tasks }) {
-      const rows = await commits.run(createTasks, { tasks, isSingle: false });
+      const created = commits.run(createTasks, { tasks, isSingle: false });
+      expectReady(context, tasks);
+      const rows = await created;
       return { tasks: rows.map((row, index) => ({ ...toReceipt(row), ref: tasks[index]!.ref ?? null })) };
     },
 
@@ -150,6 +161,17 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return performance.now() - started;
     },
   };
+}
+
+/** Those who wait for such tasks are woken before the commit that brings them, so that it hands them out as well. */
+function expectReady({ waiters }: CoreContext, tasks: readonly BatchTask[]): void {
+  if (waiters.size === 0) return;
+  const ready = new Map<string, number>();
+  for (const { work_directory, run_at, depends_on } of tasks) {
+    if (run_at === undefined && depends_on.length === 0)
+      ready.set(work_directory, (ready.get(work_directory) ?? 0) + 1);
+  }
+  waiters.wakeForReady(ready, true);
 }
 
 function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired): AcquireOutput {

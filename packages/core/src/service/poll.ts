@@ -21,9 +21,12 @@ export async function pollForTasks(
   const until = performance.now() + waitSeconds * 1000;
   const stop = signal ? AbortSignal.any([signal, ending]) : ending;
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
-  for (let isFirst = true; ; isFirst = false) {
+  // The first time, the answer to an earlier call may be there.
+  let mustLook = call.acquire_id !== null;
+  for (;;) {
     const { version } = turns;
-    const acquired = await tryAcquire(context, call, isFirst);
+    const acquired = await tryAcquire(context, call, mustLook);
+    mustLook = false;
     if (acquired.tasks.length > 0) {
       if (!signal?.aborted) return acquired;
       await giveBack(context, acquired);
@@ -34,14 +37,13 @@ export async function pollForTasks(
     // Something became ready while the commit was under way: look before waiting.
     if (turns.version !== version) continue;
     const isHeld = acquired.reason !== 'empty';
-    await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, NET_MS), stop);
+    mustLook = await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, NET_MS), stop);
   }
 }
 
-/** Spares the commit when nothing can be waiting; the first time, the answer to an earlier call may be. */
-async function tryAcquire(context: CoreContext, call: AcquireCall, isFirst: boolean): Promise<Acquired> {
-  const mayReplay = isFirst && call.acquire_id !== null;
-  if (!mayReplay && !context.turns.hasAny(call.selector)) return NOTHING;
+/** Spares the commit when nothing can be waiting. */
+async function tryAcquire(context: CoreContext, call: AcquireCall, mustLook: boolean): Promise<Acquired> {
+  if (!mustLook && !context.turns.hasAny(call.selector)) return NOTHING;
   return context.commits.run(acquireTasks, call);
 }
 
