@@ -2,8 +2,9 @@ import { acquireTasks, type AcquireCall, type Acquired } from '../repository/acq
 import { releaseTasks } from '../repository/release.ts';
 import type { CoreContext } from './context.ts';
 
-/** A waiting poll looks again after this long even if nobody woke it. */
+/** A waiting poll looks again after this long even if nobody woke it: other servers' notices may get lost. */
 const NET_MS = 5_000;
+const NET_ALONE_MS = 60_000;
 
 const NOTHING: Acquired = { tasks: [], reason: 'empty' };
 
@@ -18,6 +19,7 @@ export async function pollForTasks(
   signal: AbortSignal | undefined,
 ): Promise<Acquired> {
   const { waiters, turns, ending } = context;
+  const netMs = context.engine.peers === null ? NET_ALONE_MS : NET_MS;
   const until = performance.now() + waitSeconds * 1000;
   const stop = signal ? AbortSignal.any([signal, ending]) : ending;
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
@@ -37,7 +39,7 @@ export async function pollForTasks(
     // Something became ready while the commit was under way: look before waiting.
     if (turns.version !== version) continue;
     const isHeld = acquired.reason !== 'empty';
-    mustLook = await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, NET_MS), stop);
+    mustLook = await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, netMs), stop);
   }
 }
 
