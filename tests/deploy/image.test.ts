@@ -60,11 +60,14 @@ test('a health check with a bad configuration names what is wrong', async () => 
 });
 
 function checkHealth(port: number | string) {
-  const node = join(ROOT, 'node_modules/node/bin/node');
-  return promisify(execFile)(node, ['--conditions=to-source', join(ROOT, 'apps/server/src/check-health.ts')], {
-    cwd: ROOT,
-    env: { APP_ENV: 'test', APP_SERVER_PORT: String(port), APP_SECURITY_ADMIN_KEY: API_KEY },
-  });
+  return promisify(execFile)(
+    process.execPath,
+    ['--conditions=to-source', join(ROOT, 'apps/server/src/check-health.ts')],
+    {
+      cwd: ROOT,
+      env: { APP_ENV: 'test', APP_SERVER_PORT: String(port), APP_SECURITY_ADMIN_KEY: API_KEY },
+    },
+  );
 }
 
 function readJson(file: string): unknown {
