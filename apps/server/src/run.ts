@@ -66,8 +66,10 @@ async function dispatch(options: Options): Promise<void> {
     return void process.stdout.write('The database schema is up to date\n');
   }
   outliveReaders();
-  const server = await startServer(loaded.config);
-  stopOnSignal(() => server.stop());
+  const starting = startServer(loaded.config);
+  // Before it has started, since a signal that process 1 of a container does not handle is lost.
+  stopOnSignal(async () => (await starting).stop());
+  await starting;
 }
 
 /** That nobody reads what it prints is no reason for a server to end; unheard, the error of the stream would be one. */
