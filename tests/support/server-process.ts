@@ -68,6 +68,12 @@ export class ServerProcess {
     return join(this.folder, 'data', 'tasks.db');
   }
 
+  /** Of the running process. */
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('the server was never started');
+    return this.#child.pid;
+  }
+
   get output(): string {
     return this.#output;
   }

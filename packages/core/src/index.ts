@@ -5,4 +5,4 @@ export { openCore, type CoreOptions } from './core.ts';
 export { copyDatabase, type CopyProgress, type CopyReport } from './copy/copy-database.ts';
 export type { DatabaseOptions } from './db/open-engine.ts';
 export type { TaskPolicy } from './commit/commit.ts';
-export { isOutage } from './db/outage.ts';
+export { describeOutage, isOutage } from './db/outage.ts';
