@@ -1,6 +1,7 @@
 export type { ApiKey, ApiKeys } from './repository/api-key.ts';
 export type { Core, CoreGauges, CoreObserver } from './core-api.ts';
 export { DomainError, invalidField } from './domain-error.ts';
+export { backUpDatabase, restoreDatabase } from './backup.ts';
 export { openCore, type CoreOptions } from './core.ts';
 export { copyDatabase, type CopyProgress, type CopyReport } from './copy/copy-database.ts';
 export type { DatabaseOptions } from './db/open-engine.ts';
