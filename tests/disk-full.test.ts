@@ -137,6 +137,17 @@ test.runIf(canMount)('a log file on a full disk holds up nothing, and goes on wh
   expect(readFileSync(file, 'utf8')).toMatch(/"msg":"stopped"\}\n$/);
 });
 
+test.runIf(canMount)(
+  'a disk without room for an empty database keeps the server from starting, and is named',
+  async () => {
+    const disk = SmallDisk.mount(5 * 4096);
+    const path = join(disk.folder, 'tasks.db');
+    const { exitCode, errors } = await runServer({ APP_DATABASE_URL: `sqlite://${path}` });
+    expect([exitCode, errors]).toEqual([1, expect.stringMatching(/^[^\n]*full[^\n]*\n$/)]);
+    expect(errors).toContain(path);
+  },
+);
+
 test.runIf(canMount)('a read-only disk keeps the server from starting, and is named', async () => {
   const disk = SmallDisk.mount(4 * MIB);
   const path = join(disk.folder, 'tasks.db');
