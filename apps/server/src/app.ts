@@ -3,16 +3,18 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { createAdmission } from './admission.ts';
 import { createAuthenticator } from './auth.ts';
+import { followCertificate, type CertificateFiles } from './certificate.ts';
 import { answerClientError } from './client-error.ts';
 import { createConnectionCloser } from './close-connections.ts';
 import type { Config } from './config/config.ts';
+import { capConnections } from './connection-cap.ts';
 import { createHealthCheck } from './health.ts';
 import { createHttpServer } from './http-server.ts';
 import type { Logger } from './logging.ts';
 import { refuseOtherMethods } from './method-not-allowed.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { bindOperations } from './operations.ts';
-import { createRateLimiter } from './rate-limit.ts';
+import { createRateLimiter, type RateLimiter } from './rate-limit.ts';
 import { readJsonBody } from './read-json.ts';
 import { createRecorders } from './record-request.ts';
 import { takeRequestId } from './request-id.ts';
@@ -45,6 +47,7 @@ export function buildApp(options: {
   const app = fastify({
     serverFactory: (listener) => createHttpServer(server, listener),
     bodyLimit: server.body_limit,
+    trustProxy: security.trusted_proxies.length > 0 && security.trusted_proxies,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     exposeHeadRoutes: false,
     // Requests on connections that are still open are answered to the last.
@@ -59,15 +62,21 @@ export function buildApp(options: {
   });
 
   const connections = createConnectionCloser(app.server);
+  capConnections(app.server, server.max_connections, logger);
+  if (server.tls_cert !== undefined && server.tls_key !== undefined) {
+    serveOverTls(app, { cert: server.tls_cert, key: server.tls_key }, logger);
+  }
   metrics.watch(core);
   const recorderOf = createRecorders({ metrics, logger });
   const refuse = createRestRefuser(recorderOf('other', 'none'));
   const authenticator = security.enable_auth
     ? createAuthenticator({ keys: core.keys, adminKey: security.admin_key })
     : undefined;
-  const requestsPerMinute = security.rate_limit_requests_per_minute;
-  const limiter = requestsPerMinute > 0 ? createRateLimiter({ requestsPerMinute }) : undefined;
-  const admit = createAdmission({ authenticator, limiter });
+  const admit = createAdmission({
+    authenticator,
+    limiter: limiterOf(security.rate_limit_requests_per_minute),
+    strangers: limiterOf(security.rate_limit_unauthenticated_per_minute),
+  });
   const health = createHealthCheck({
     core,
     version,
@@ -116,6 +125,25 @@ export function buildApp(options: {
     done();
   });
   return app;
+}
+
+function limiterOf(requestsPerMinute: number): RateLimiter | undefined {
+  return requestsPerMinute > 0 ? createRateLimiter({ requestsPerMinute }) : undefined;
+}
+
+/** Browsers that were here once come back over TLS alone, whatever a link or a user says. */
+const STRICT_TRANSPORT = 'max-age=31536000';
+
+function serveOverTls(app: FastifyInstance, files: CertificateFiles, logger: Logger): void {
+  const certificate = followCertificate({ server: app.server, files, logger });
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('strict-transport-security', STRICT_TRANSPORT);
+    done();
+  });
+  app.addHook('onClose', (_app, done) => {
+    certificate.stop();
+    done();
+  });
 }
 
 /** What every answer carries, whoever gives it. */

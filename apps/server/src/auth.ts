@@ -8,6 +8,8 @@ export type Caller = Pick<ApiKey, 'key_id' | 'name'>;
 export interface Authenticator {
   /** At once when the key was seen lately, else after asking the database; `undefined` for an unknown key. */
   find(secret: string): Caller | undefined | Promise<Caller | undefined>;
+  /** Whether the key was valid before, or can be told without the database. */
+  isFamiliar(secret: string): boolean;
 }
 
 /** How long a key that was added or removed may go unnoticed. */
@@ -33,8 +35,10 @@ export function createAuthenticator(options: {
   const known = new RecentMap<Caller>(MAX_CACHED, VALID_MS);
   const unknown = new RecentMap<true>(MAX_CACHED, VALID_MS);
 
+  const isAdmin = (hash: string) => adminHash !== undefined && timingSafeEqual(Buffer.from(hash), adminHash);
+
   async function findStored(hash: string): Promise<Caller | undefined> {
-    if (adminHash && timingSafeEqual(Buffer.from(hash), adminHash)) return CONFIGURED;
+    if (isAdmin(hash)) return CONFIGURED;
     const key = await keys.findByHash(hash);
     return key && { key_id: key.key_id, name: key.name };
   }
@@ -42,7 +46,10 @@ export function createAuthenticator(options: {
   async function load(secret: string): Promise<Caller | undefined> {
     const caller = await findStored(hashKey(secret));
     if (caller) known.set(secret, caller, now());
-    else unknown.set(secret, true, now());
+    else {
+      known.delete(secret);
+      unknown.set(secret, true, now());
+    }
     return caller;
   }
 
@@ -53,6 +60,7 @@ export function createAuthenticator(options: {
       if (caller || unknown.get(secret, now())) return caller;
       return load(secret);
     },
+    isFamiliar: (secret) => known.has(secret) || (secret.length <= MAX_SECRET_LENGTH && isAdmin(hashKey(secret))),
   };
 }
 
@@ -85,6 +93,15 @@ class RecentMap<Value> {
   get(key: string, now: number): Value | undefined {
     const entry = this.#entries.get(key);
     return entry && entry.until > now ? entry.value : undefined;
+  }
+
+  /** Also when it is no longer valid. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
   }
 
   set(key: string, value: Value, now: number): void {

@@ -5,6 +5,8 @@ export interface HealthCheck {
   get(): Promise<Health>;
   /** Whether to send traffic here: not while the server is ending or cannot reach its database. */
   isReady(): Promise<boolean>;
+  /** Why writes are refused while reads go on, as with a full disk; null while they go through. */
+  writeProblem(): string | null;
 }
 
 type DatabaseState = Health['components']['database'];
@@ -27,12 +29,13 @@ export function createHealthCheck(options: {
   return {
     async get() {
       const [database, connections] = await Promise.all([checkDatabase(), countConnections()]);
+      const problem = core.writeProblem();
       return {
-        status: database.healthy ? 'healthy' : 'unhealthy',
+        status: !database.healthy ? 'unhealthy' : problem === null ? 'healthy' : 'degraded',
         timestamp: new Date().toISOString(),
         version,
         uptime: formatUptime((performance.now() - startedAt) / 1000),
-        components: { database },
+        components: { database: { ...database, ...(problem !== null && { problem }) } },
         metrics: {
           memory_usage: `${Math.round(process.memoryUsage.rss() / 2 ** 20)}MB`,
           cpu_usage: measureCpu(),
@@ -41,6 +44,7 @@ export function createHealthCheck(options: {
         },
       };
     },
+    writeProblem: () => core.writeProblem(),
     isReady: async () => !isDraining() && (await checkDatabase()).healthy,
   };
 }

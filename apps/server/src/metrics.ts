@@ -114,6 +114,14 @@ function showGauges(registry: Registry, core: Core): void {
     },
   });
   new Gauge({
+    name: 'database_writable',
+    help: '0 while the database refuses writes, as with a full disk',
+    registers,
+    collect() {
+      this.set(core.writeProblem() === null ? 1 : 0);
+    },
+  });
+  new Gauge({
     name: 'acquire_waiters',
     help: 'Workers that wait for a task',
     registers,

@@ -27,6 +27,8 @@ export async function startServer(config: Config): Promise<RunningServer> {
   const observer = {
     ...metrics.observer,
     onError: (err: unknown, doing: string) => loggers.background.error({ err, doing }, 'background work failed'),
+    onOutage: (problem: string, err: unknown) => loggers.database.error({ err, problem }, 'writes are refused'),
+    onRecovery: (seconds: number) => loggers.database.warn({ seconds }, 'writes go through again'),
   };
   const core = await openCore(toCoreOptions(config, observer));
   try {

@@ -14,8 +14,11 @@ export function registerSystemRoutes(
   app.get('/health/live', (_request, reply) => sendJson(reply, 200, '{"status":"alive"}'));
 
   app.get('/health/ready', (_request, reply) => {
-    const answer = (isReady: boolean) =>
-      isReady ? sendJson(reply, 200, '{"status":"ready"}') : sendJson(reply, 503, '{"status":"unavailable"}');
+    const answer = (isReady: boolean) => {
+      const problem = health.writeProblem();
+      const body = { status: isReady ? 'ready' : 'unavailable', ...(problem !== null && { problem }) };
+      sendJson(reply, isReady ? 200 : 503, JSON.stringify(body));
+    };
     health.isReady().then(answer, () => answer(false));
   });
 

@@ -96,6 +96,25 @@ test('a flood of guesses does not make the service forget real keys', async () =
   expect(asked).toBe(0);
 });
 
+test('a key is familiar once it was valid, for as long as it is, and the configured one from the start', async () => {
+  const stored = new Set([sha256('good')]);
+  let now = 0;
+  const keys = {
+    findByHash: (hash: string) =>
+      Promise.resolve(stored.has(hash) ? { key_id: '1', name: 'n', created_at: 0 } : undefined),
+  };
+  const authenticator = createAuthenticator({ keys, adminKey: KEY, now: () => now });
+  const areFamiliar = () => [KEY, 'good', 'bad'].map((secret) => authenticator.isFamiliar(secret));
+  expect(areFamiliar()).toEqual([true, false, false]);
+  for (const secret of ['good', 'bad']) await authenticator.find(secret);
+  expect(areFamiliar()).toEqual([true, true, false]);
+  now = 60_000;
+  expect(areFamiliar()).toEqual([true, true, false]);
+  stored.clear();
+  expect(await authenticator.find('good')).toBeUndefined();
+  expect(areFamiliar()).toEqual([true, false, false]);
+});
+
 test('a key is read from the headers, and from nowhere else', () => {
   expect(readSecret({ authorization: 'Bearer a' })).toBe('a');
   expect(readSecret({ authorization: 'Bearer a b' })).toBeUndefined();

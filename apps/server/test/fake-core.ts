@@ -5,6 +5,7 @@ import type { Core } from '@task-orchestrator/core';
 export function aCore(parts: Partial<Core> = {}): Core {
   const core: Partial<Core> = {
     ping: () => Promise.resolve(1),
+    writeProblem: () => null,
     gauges: () => ({
       tasks: { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 },
       acquire_waiters: 0,

@@ -85,6 +85,8 @@ export interface Core {
   readonly gauges: () => CoreGauges;
   /** Milliseconds one trivial query took; throws when the database does not answer. */
   ping(): Promise<number>;
+  /** Why writes are refused at the moment, for operators; null while they go through. Tried twice a second until they do. */
+  writeProblem(): string | null;
   /** Does now what is due: leases that ran out, tasks whose time has come, sightings of workers, retention. */
   tick(): Promise<void>;
   /** Answers every long poll and ends every stream, leaving writes alone: the first step of a graceful end. */
@@ -104,4 +106,7 @@ export interface CoreObserver {
   /** The events of a commit, after it; `waitSeconds`: ready to acquired; `workSeconds`: started to finished. */
   onEvents?(events: readonly { type: TaskEvent['type']; waitSeconds?: number; workSeconds?: number }[]): void;
   onError?(error: unknown, doing: string): void;
+  /** Commits are refused from now on; what fails for that reason is not told of again. */
+  onOutage?(problem: string, error: unknown): void;
+  onRecovery?(outageSeconds: number): void;
 }

@@ -4,6 +4,7 @@ import type { Core, CoreObserver } from './core-api.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
 import { openEngine, type DatabaseOptions } from './db/open-engine.ts';
+import { describeOutage, isOutage } from './db/outage.ts';
 import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
 import { DueTimer } from './dispatch/due-timer.ts';
 import { EventFeed } from './dispatch/event-feed.ts';
@@ -12,6 +13,7 @@ import { PathTurns } from './dispatch/path-turns.ts';
 import { TaskEnds } from './dispatch/task-ends.ts';
 import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
+import { DomainError } from './domain-error.ts';
 import { readPathSettings } from './repository/paths.ts';
 import { countByStatus, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
@@ -67,7 +69,7 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
       context.due.stop();
       await background?.stop();
       // What a full disk keeps from being written down is lost; the end is not held up by it.
-      await writeSightings(context).catch((error: unknown) => options.observer?.onError?.(error, 'worker sightings'));
+      await writeSightings(context).catch((error: unknown) => context.observer.onError?.(error, 'worker sightings'));
       await context.commits.whenIdle();
       await engine.close();
     },
@@ -76,9 +78,10 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
 
 async function createContext(
   engine: Engine,
-  { task: policy, observer = {}, random = Math.random }: CoreOptions,
+  { task: policy, observer: told = {}, random = Math.random }: CoreOptions,
   ending: AbortSignal,
 ): Promise<CoreContext> {
+  const observer = untilOutage(told, () => context);
   const settings = new PathSettings();
   const turns = new PathTurns({
     weightOf: (path) => settings.weightOf(path),
@@ -120,7 +123,23 @@ async function createContext(
         observer.onCommit?.({ calls, seconds });
       },
       onError: (error, doing) => observer.onError?.(error, doing),
+      onOutage({ error, since }, isOver) {
+        if (isOver) observer.onRecovery?.((performance.now() - since) / 1000);
+        else observer.onOutage?.(describeOutage(error), error);
+      },
     }),
   };
   return context;
+}
+
+/** An outage is told of when it begins and when it ends, not by everything that fails in between. */
+function untilOutage(observer: CoreObserver, findContext: () => CoreContext): CoreObserver {
+  return {
+    ...observer,
+    onError(error, doing) {
+      const isRefused = error instanceof DomainError && error.code === 'UNAVAILABLE';
+      const isTold = findContext().commits.outage !== null && (isRefused || isOutage(error));
+      if (!isTold) observer.onError?.(error, doing);
+    },
+  };
 }

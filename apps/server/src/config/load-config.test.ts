@@ -142,6 +142,14 @@ describe('refusals', () => {
     ['APP_LOGGING_LEVEL', 'loud', '"loud"', 'logging.level', 'one of trace, debug, info, warn, error'],
     ['APP_SECURITY_ENABLE_AUTH', 'yes', '"yes"', 'security.enable_auth', 'true or false'],
     ['APP_SECURITY_CORS_ORIGINS', 'https://a.b/', '["https://a.b/"]', 'security.cors_origins', 'a list of origins'],
+    [
+      'APP_SECURITY_TRUSTED_PROXIES',
+      '0.0.0.0/0',
+      '["0.0.0.0/0"]',
+      'security.trusted_proxies',
+      'a list of addresses and networks',
+    ],
+    ['APP_SERVER_MAX_CONNECTIONS', '0', '0', 'server.max_connections', 'a whole number from 1 to 1000000'],
     ['APP_DATABASE_DURABILITY', 'none', '"none"', 'database.durability', 'one of full, normal'],
     ['APP_DATABASE_URL', 'mysql://db', '"mysql://db"', 'database.url', 'sqlite://./relative/path.db'],
   ] as const)(

@@ -1,6 +1,7 @@
 import * as z from 'zod';
 
 import { findByteSize } from './byte-size.ts';
+import { isAddressOrNetwork } from '../address.ts';
 import { databaseUrlForms, isDatabaseUrl } from './database-url.ts';
 
 // Each type describes what it allows: a refusal quotes the description after "allowed is".
@@ -46,6 +47,11 @@ export const originList = () =>
 
 export const hostList = () =>
   z.array(z.string().refine(isHost)).describe('a list of host names without port, such as "tasks.example.com", or "*"');
+
+export const addressList = () =>
+  z
+    .array(z.string().refine(isAddressOrNetwork))
+    .describe('a list of addresses and networks such as "10.0.0.0/8" or "::1", but not of all addresses');
 
 const isHost = (host: string): boolean => host === '*' || /^[\w-]+(\.[\w-]+)*$/.test(host);
 

@@ -5,6 +5,7 @@ import type { Core } from '../core-api.ts';
 import type { Engine } from '../db/engine.ts';
 import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
 import { createSelector } from '../dispatch/selector.ts';
+import { describeOutage } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import type { AcquireCall, Acquired } from '../repository/acquire.ts';
 import { createApiKeys } from '../repository/api-keys.ts';
@@ -24,7 +25,7 @@ import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
-import { writeSightings } from './maintenance.ts';
+import { tryWriteSightings } from './maintenance.ts';
 import { recount } from './peers.ts';
 import { pollForTasks } from './poll.ts';
 import { waitForTasks } from './wait.ts';
@@ -114,7 +115,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     eventPosition: async () => String(await settledPosition(engine)),
     streamEvents: (input, signal) => streamEvents(context, input, signal),
     async listWorkers(input) {
-      await writeSightings(context);
+      await tryWriteSightings(context);
       return listWorkers(reader, input);
     },
     listPaths: (input) => listPaths(reader, input, context.waiting),
@@ -128,7 +129,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     },
 
     async getStatistics() {
-      await writeSightings(context);
+      await tryWriteSightings(context);
       const now = await engine.now();
       if (engine.peers !== null) await recount(context);
       const oldest = await findOldestWaiting(reader, context.turns);
@@ -143,6 +144,8 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
 
     keys: createApiKeys(reader, commits),
     gauges: () => ({ tasks: { ...context.counts }, acquire_waiters: context.waiters.size }),
+
+    writeProblem: () => (commits.outage === null ? null : describeOutage(commits.outage.error)),
 
     async ping() {
       const started = performance.now();

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, type AuthInfo } from '@modelcontextprotocol/server';
-import { DomainError, type Core } from '@task-orchestrator/core';
+import { DomainError, invalidField, type Core } from '@task-orchestrator/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Admit } from '../../admission.ts';
 import type { Endpoint } from '../../operations.ts';
@@ -31,6 +31,9 @@ export interface McpRouteServices {
 
 /** Beside the tools, what gets a series of its own in the metrics. */
 const METHODS = ['server/discover', 'initialize', 'tools/list', 'resources/read', 'prompts/get', 'tasks/get'];
+
+/** Messages in one request: small ones come by the ten thousand into what a body may hold. */
+const MAX_BATCH = 100;
 
 const LISTEN = 'subscriptions/listen';
 
@@ -92,7 +95,8 @@ export function registerMcpRoutes(app: FastifyInstance, services: McpRouteServic
     // Of a batch, which only the oldest clients send, the first call has been paid for.
     preHandler(request, reply, done) {
       const more = Array.isArray(request.body) ? request.body.length - 1 : 0;
-      if (more > 0) admit(request, reply, more, done);
+      if (more >= MAX_BATCH) done(invalidField('body', `must have at most ${MAX_BATCH} messages`));
+      else if (more > 0) admit(request, reply, more, done);
       else done();
     },
     errorHandler: refuse,

@@ -110,7 +110,7 @@ function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.D
 }
 
 /** SQLite's own file lock on a file beside the database; the system drops it when the process dies. */
-function holdFile(path: string): SqliteDatabase.Database {
+export function holdFile(path: string): SqliteDatabase.Database {
   const lockPath = `${path}.lock`;
   const lock = naming(lockPath, () => new SqliteDatabase(lockPath, { timeout: 0 }));
   try {
@@ -129,7 +129,7 @@ function holdFile(path: string): SqliteDatabase.Database {
 }
 
 /** SQLite says what is wrong, but not with which file. */
-function naming<Value>(path: string, work: () => Value): Value {
+export function naming<Value>(path: string, work: () => Value): Value {
   try {
     return work();
   } catch (error) {
