@@ -1,3 +1,4 @@
+import type { CoreTracer, TracedCaller } from '../core-tracer.ts';
 import type { Engine, Transaction } from '../db/engine.ts';
 import { isConflict, isOutage, UncertainCommitError } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
@@ -20,6 +21,7 @@ export function defineVerb<Item, Result>(verb: Verb<Item, Result>): Verb<Item, R
 interface Call {
   readonly verb: Verb<unknown, unknown>;
   readonly item: unknown;
+  readonly caller: TracedCaller | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -40,6 +42,7 @@ export class CommitQueue {
   readonly #surroundings: CommitSurroundings;
   readonly #onCommit: (commit: Commit, calls: number, seconds: number) => void;
   readonly #onError: (error: unknown, doing: string) => void;
+  readonly #tracer: CoreTracer | undefined;
   #pending: Call[] = [];
   #flushing = 0;
   #isScheduled = false;
@@ -50,18 +53,20 @@ export class CommitQueue {
     surroundings: CommitSurroundings;
     onCommit: (commit: Commit, calls: number, seconds: number) => void;
     onError: (error: unknown, doing: string) => void;
+    tracer?: CoreTracer | undefined;
   }) {
     this.#engine = options.engine;
     this.#surroundings = options.surroundings;
     this.#onCommit = options.onCommit;
     this.#onError = options.onError;
+    this.#tracer = options.tracer;
   }
 
   /** Resolves after the commit that holds the write. */
   run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       // The queue hands each item to the verb it came with, and each result to the caller of that item.
-      this.#pending.push({ verb, item, resolve, reject } as Call);
+      this.#pending.push({ verb, item, caller: this.#tracer?.caller(), resolve, reject } as Call);
       this.#schedule();
     });
   }
@@ -98,7 +103,7 @@ export class CommitQueue {
     const started = performance.now();
     let done: { commit: Commit; outcomes: unknown[] };
     try {
-      done = await this.#transact(calls);
+      done = await this.#traced(calls, () => this.#transact(calls));
     } catch (error) {
       if (isConflict(error) && triesLeft > 1) return this.#commit(calls, triesLeft - 1);
       return this.#recover(calls, error);
@@ -114,6 +119,11 @@ export class CommitQueue {
     } catch (error) {
       this.#onError(error, 'announcement of a commit');
     }
+  }
+
+  #traced<T>(calls: readonly Call[], work: () => Promise<T>): Promise<T> {
+    if (this.#tracer === undefined) return work();
+    return this.#tracer.commit({ callers: calls.map(({ caller }) => caller) }, work);
   }
 
   async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {
