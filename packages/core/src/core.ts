@@ -14,7 +14,7 @@ import { TaskEnds } from './dispatch/task-ends.ts';
 import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
 import { readPathSettings } from './repository/paths.ts';
-import { countByStatus, waitingFlows } from './repository/statistics.ts';
+import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
 import type { CoreContext } from './service/context.ts';
 import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
@@ -108,7 +108,7 @@ async function createContext(
     feed: new EventFeed(),
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
-    counts: await countByStatus(engine.reader),
+    counts: await countTasks(engine.reader),
     waiting,
     due: new DueTimer(
       () => engine.clock(),
