@@ -35,11 +35,13 @@ const OTEL_KEYS = {
 } as const satisfies Record<string, ConfigKey>;
 
 /** What a deployment tells all its programs; there an empty variable counts as absent. */
-export const readOtelSettings = (env: Env): Setting[] =>
-  Object.entries(OTEL_KEYS).flatMap(([name, key]) => {
+export const readOtelSettings = (env: Env): Setting[] => {
+  if (env['OTEL_SDK_DISABLED']?.toLowerCase() === 'true') return [];
+  return Object.entries(OTEL_KEYS).flatMap(([name, key]) => {
     const value = env[name];
     return value === undefined || value === '' ? [] : [{ key, value, source: toSource(name) }];
   });
+};
 
 export const toSource = (envName: string): string => `environment variable ${envName}`;
 
