@@ -55,7 +55,7 @@ function ensureKey(core: Core, { security, database }: Config): Promise<FirstKey
   return createFirstKey({ keys: core.keys, databasePath: isFile ? target.path : undefined });
 }
 
-/** OpenTelemetry takes some 15 MB and a tenth of a second: only who wants it has it. */
+/** OpenTelemetry takes some megabytes and a tenth of a second: only who wants it has it. */
 async function startTracing(
   { tracing, database }: Config,
   onFailure: (error: Error) => void,

@@ -17,8 +17,7 @@ function traceCall(endpoint: CallEndpoint, recorder: Recorder): CallEndpoint {
 
   async function run(input: unknown, context: OperationContext, scope: Scope): Promise<unknown> {
     try {
-      const traceparent = context.traceparent ?? toTraceparent(scope.span);
-      const output = await endpoint.run(input, { ...context, traceparent });
+      const output = await endpoint.run(input, handOn(context, scope.span));
       if (scope.span.isRecording()) scope.span.addLinks(linksToProducers(output));
       return output;
     } catch (error) {
@@ -35,6 +34,8 @@ function traceCall(endpoint: CallEndpoint, recorder: Recorder): CallEndpoint {
       const around = scopes.getStore();
       if (!around) return endpoint.run(input, context);
       const { parent, links } = placeIn(around, context.traceparent);
+      // Nobody records it: only the trace has to go on with the tasks.
+      if (links.length === 0 && !around.span.isRecording()) return endpoint.run(input, handOn(context, around.span));
       const span = tracer.startSpan(name, { attributes: { ...attributes, ...identify(input) }, links }, parent);
       const scope = new Scope(span, recorder);
       return scopes.run(scope, () => run(input, context, scope));
@@ -51,6 +52,11 @@ function placeIn(request: Scope, traceparent: string | undefined): { parent: Sco
     parent: trace.setSpanContext(request.context, { ...caller, isRemote: true }),
     links: [{ context: carrier }],
   };
+}
+
+/** The caller's trace goes on with the tasks that it creates; without one, the trace of this server. */
+function handOn(context: OperationContext, span: Span): OperationContext {
+  return { ...context, traceparent: context.traceparent ?? toTraceparent(span) };
 }
 
 /** https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/ */
