@@ -23,6 +23,7 @@ import { registerMcpRoutes, type CreateMcpServer } from './transports/mcp/routes
 import { registerOpenApiRoutes } from './transports/openapi/routes.ts';
 import { createRestRefuser, registerRestRoutes } from './transports/rest/routes.ts';
 import { registerTrpcRoutes } from './transports/trpc/routes.ts';
+import type { Tracing } from './tracing/tracing.ts';
 import { version } from './version.ts';
 
 /** 100 names of operations, comma after comma, in the URL of a tRPC batch. */
@@ -31,6 +32,7 @@ const MAX_PARAM_LENGTH = 5000;
 /**
  * The HTTP side of the service, not yet listening. Closing it drains the core first; the core stays open.
  * @param metrics whose observer the core was opened with; without it the core's own numbers stay zero.
+ * @param tracing whose part for the core the core was opened with.
  * @param createMcpServer in place of the MCP door's own; for the fixtures of its conformance test.
  */
 export function buildApp(options: {
@@ -38,9 +40,10 @@ export function buildApp(options: {
   config: Config;
   logger: Logger;
   metrics?: Metrics;
+  tracing?: Tracing | undefined;
   createMcpServer?: CreateMcpServer;
 }): FastifyInstance {
-  const { core, config, logger, metrics = createMetrics() } = options;
+  const { core, config, logger, metrics = createMetrics(), tracing } = options;
   const { security, server } = config;
   let isDraining = false;
 
@@ -83,12 +86,14 @@ export function buildApp(options: {
     isDraining: () => isDraining,
     countConnections: () => countConnections(app),
   });
-  const endpoints = bindOperations(core, health);
+  const operations = bindOperations(core, health);
+  const endpoints = tracing ? tracing.traceOperations(operations) : operations;
 
   const urls = new Set<string>();
   app.addHook('onRoute', ({ url }) => void urls.add(url));
   app.decorateRequest('startedAt', 0);
   app.decorateRequest('caller', null);
+  tracing?.traceRequests(app);
   app.addHook('onRequest', (request, reply, done) => {
     prepare(request, reply);
     // Before the body is read: whatever it holds, there is nobody to read it.

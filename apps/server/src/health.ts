@@ -1,5 +1,6 @@
 import type { Health } from '@task-orchestrator/contract';
 import type { Core } from '@task-orchestrator/core';
+import { shareRecent } from './share-recent.ts';
 
 export interface HealthCheck {
   get(): Promise<Health>;
@@ -82,17 +83,6 @@ const isFalse = () => false;
 
 function afterTimeout(ms: number): Promise<boolean> {
   return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
-}
-
-function shareRecent<Value>(load: () => Promise<Value>, validMs: number): () => Promise<Value> {
-  let shared: Promise<Value> | undefined;
-  let loadedAt = -Infinity;
-  return () => {
-    const now = performance.now();
-    if (shared && now - loadedAt < validMs) return shared;
-    loadedAt = now;
-    return (shared = load());
-  };
 }
 
 /** Percent of one core since it was asked last, one decimal. */

@@ -2,11 +2,14 @@ import { operations, type Operation, type OperationKind, type Operations } from 
 import type { Core } from '@task-orchestrator/core';
 import type { z } from 'zod';
 import type { HealthCheck } from './health.ts';
+import { withTrace } from './traceparent.ts';
 
 /** What a door tells an operation beside its input: plain data, so that nothing of a door leaks into types. */
 export interface OperationContext {
   /** Given to operations that wait; aborts when the caller is gone. */
   readonly signal?: AbortSignal | undefined;
+  /** The trace that the caller is in (W3C Trace Context): goes with the tasks that it creates. */
+  readonly traceparent?: string | undefined;
 }
 export interface StreamContext extends OperationContext {
   readonly signal: AbortSignal;
@@ -24,8 +27,11 @@ type Handlers = {
 function bindHandlers(core: Core, health: HealthCheck) {
   return {
     tasks: {
-      create: (input) => core.createTask(input),
-      createMany: (input) => core.createTasks(input),
+      create: (input, { traceparent }) => core.createTask(withTrace(input, traceparent)),
+      createMany: ({ tasks }, { traceparent }) =>
+        core.createTasks({
+          tasks: traceparent === undefined ? tasks : tasks.map((task) => withTrace(task, traceparent)),
+        }),
       get: (input) => core.getTask(input),
       list: (input) => core.listTasks(input),
       next: (input, { signal }) => core.acquireNextTask(input, signal),

@@ -8,8 +8,10 @@ export function aCore(parts: Partial<Core> = {}): Core {
     writeProblem: () => null,
     gauges: () => ({
       tasks: { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 },
+      waiting: { low: 0, medium: 0, high: 0 },
       acquire_waiters: 0,
     }),
+    measureBacklog: () => Promise.resolve({ oldestSeconds: { low: 0, medium: 0, high: 0 }, pathsWithoutWorker: 0 }),
     keys: {
       count: () => Promise.resolve(0),
       insert: () => Promise.reject(new Error('not faked')),

@@ -24,6 +24,7 @@ export {
 export type { ClientErrorCode, ErrorFacts } from './errors.ts';
 export type { StreamOptions } from './event-stream.ts';
 export type { RetryOptions } from './retry.ts';
+export type { Tracing } from './tracing.ts';
 export type { WaitForOptions, WaitForResult } from './wait-for-tasks.ts';
 export { Worker } from './worker/worker.ts';
 export type { Handler, WorkerOptions } from './worker/worker-options.ts';

@@ -44,6 +44,7 @@ import type {
 } from '@task-orchestrator/contract';
 import type { z } from 'zod';
 import type { ApiKeys } from './repository/api-key.ts';
+import type { Backlog } from './repository/backlog.ts';
 
 /**
  * What the service does, one method an operation. Inputs have passed the contract's schemas; refusals are
@@ -83,6 +84,8 @@ export interface Core {
   readonly keys: ApiKeys;
   /** Numbers of this process for gauges; cheap. */
   readonly gauges: () => CoreGauges;
+  /** Reads the head of every waiting path and priority: some microseconds each, so not to be asked at every turn. */
+  measureBacklog(): Promise<Backlog>;
   /** Milliseconds one trivial query took; throws when the database does not answer. */
   ping(): Promise<number>;
   /** Why writes are refused at the moment, for operators; null while they go through. Tried twice a second until they do. */
@@ -97,6 +100,7 @@ export interface Core {
 
 export interface CoreGauges {
   tasks: Record<Task['status'], number>;
+  waiting: Record<Task['priority'], number>;
   acquire_waiters: number;
 }
 

@@ -1,6 +1,7 @@
 import { CommitQueue } from './commit/commit-queue.ts';
 import type { TaskPolicy } from './commit/commit.ts';
 import type { Core, CoreObserver } from './core-api.ts';
+import type { CoreTracer } from './core-tracer.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
 import { openEngine, type DatabaseOptions } from './db/open-engine.ts';
@@ -15,7 +16,7 @@ import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
 import { DomainError } from './domain-error.ts';
 import { readPathSettings } from './repository/paths.ts';
-import { countByStatus, waitingFlows } from './repository/statistics.ts';
+import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
 import type { CoreContext } from './service/context.ts';
 import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
@@ -28,6 +29,7 @@ export interface CoreOptions {
   database: DatabaseOptions;
   task: TaskPolicy;
   observer?: CoreObserver;
+  tracer?: CoreTracer | undefined;
   /** Milliseconds since the epoch; for tests. */
   clock?: () => number;
   /** Uniform in [0, 1); for tests. */
@@ -41,8 +43,13 @@ export interface CoreOptions {
  * @throws when the database is in use by another server, cannot be written, or is newer than this code.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { database, clock, observer } = options;
-  const engine = await openEngine({ database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
+  const { database, clock, observer, tracer } = options;
+  const engine = await openEngine({
+    database,
+    clock,
+    onError: (error, doing) => observer?.onError?.(error, doing),
+    onStatement: tracer && ((statement) => tracer.statement(statement)),
+  });
   try {
     await migrate(engine);
     return await startCore(engine, options);
@@ -78,7 +85,7 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
 
 async function createContext(
   engine: Engine,
-  { task: policy, observer: told = {}, random = Math.random }: CoreOptions,
+  { task: policy, observer: told = {}, tracer, random = Math.random }: CoreOptions,
   ending: AbortSignal,
 ): Promise<CoreContext> {
   const observer = untilOutage(told, () => context);
@@ -104,7 +111,7 @@ async function createContext(
     feed: new EventFeed(),
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
-    counts: await countByStatus(engine.reader),
+    counts: await countTasks(engine.reader),
     waiting,
     due: new DueTimer(
       () => engine.clock(),
@@ -118,6 +125,7 @@ async function createContext(
     commits: new CommitQueue({
       engine,
       surroundings: { policy, turns, settings, random },
+      tracer,
       onCommit(commit, calls, seconds) {
         announce(context, commit);
         observer.onCommit?.({ calls, seconds });

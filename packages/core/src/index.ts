@@ -1,5 +1,6 @@
 export type { ApiKey, ApiKeys } from './repository/api-key.ts';
 export type { Core, CoreGauges, CoreObserver } from './core-api.ts';
+export type { CoreTracer, TracedCaller } from './core-tracer.ts';
 export { DomainError, invalidField } from './domain-error.ts';
 export { backUpDatabase, restoreDatabase } from './backup.ts';
 export { openCore, type CoreOptions } from './core.ts';

@@ -18,6 +18,7 @@ import {
   taggedHeadsLater,
 } from '../src/repository/acquire-heads-in-bands.ts';
 import { countWorking, tasksByAcquireId } from '../src/repository/acquire.ts';
+import { workingDirectories } from '../src/repository/backlog.ts';
 import { dependencyStates } from '../src/repository/dependants.ts';
 import { expiredLeases } from '../src/repository/expire-leases.ts';
 import {
@@ -149,6 +150,7 @@ const HOT: readonly { name: string; query: () => CompiledQuery; index: string; s
   { name: 'nextDue', query: () => compile(nextDue, []), index: 'tasks_scheduled' },
   { name: 'flowsInBands', query: () => compile(flowsInBands, []), index: 'tasks_waiting', sorts: true },
   { name: 'nextLaterFlow', query: () => compile(nextLaterFlow, ['/p/2', 1]), index: 'tasks_waiting_later' },
+  { name: 'workingDirectories', query: () => compile(workingDirectories, []), index: 'tasks_working' },
   { name: 'workingExclusive', query: () => compile(workingExclusive, []), index: 'tasks_working_exclusive' },
   { name: 'anyWaitingExclusive', query: () => compile(anyWaitingExclusive, []), index: 'tasks_waiting_exclusive' },
   { name: 'countWorkingIn', query: () => compile(countWorkingIn, [json(['/p/2', '/p', '/'])]), index: 'tasks_working' },

@@ -8,7 +8,9 @@ import {
   databaseUrl,
   flag,
   hostList,
+  httpUrl,
   originList,
+  ratio,
   secret,
   text,
   wholeNumber,
@@ -82,6 +84,14 @@ export const SecurityConfig = z.object({
 });
 export type SecurityConfig = z.infer<typeof SecurityConfig>;
 
+/** Spans go to `endpoint`, the base URL of an OTLP collector; without one there is no tracing. */
+export const TracingConfig = z.object({
+  endpoint: httpUrl().optional(),
+  sample_ratio: ratio().default(1),
+  service_name: text('a name').default('task-orchestrator'),
+});
+export type TracingConfig = z.infer<typeof TracingConfig>;
+
 /** The whole configuration, defaults included: `Config.parse({})` is the built-in one. */
 export const Config = z.object({
   database: DatabaseConfig.prefault({}),
@@ -89,6 +99,7 @@ export const Config = z.object({
   task: TaskConfig.prefault({}),
   logging: LoggingConfig.prefault({}),
   security: SecurityConfig.prefault({}),
+  tracing: TracingConfig.prefault({}),
 });
 export type Config = z.infer<typeof Config>;
 

@@ -1,3 +1,4 @@
+import type { CoreTracer, TracedCaller } from '../core-tracer.ts';
 import type { Engine, Transaction } from '../db/engine.ts';
 import { describeOutage, isConflict, isOutage, isUncertain } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
@@ -28,6 +29,7 @@ export interface Outage {
 interface Call {
   readonly verb: Verb<unknown, unknown>;
   readonly item: unknown;
+  readonly caller: TracedCaller | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -53,6 +55,7 @@ export class CommitQueue {
   readonly #onCommit: (commit: Commit, calls: number, seconds: number) => void;
   readonly #onError: (error: unknown, doing: string) => void;
   readonly #onOutage: (outage: Outage, isOver: boolean) => void;
+  readonly #tracer: CoreTracer | undefined;
   #pending: Call[] = [];
   #flushing = 0;
   #isScheduled = false;
@@ -65,19 +68,21 @@ export class CommitQueue {
     onError: (error: unknown, doing: string) => void;
     /** At the beginning and at the end of an outage. */
     onOutage: (outage: Outage, isOver: boolean) => void;
+    tracer?: CoreTracer | undefined;
   }) {
     this.#engine = options.engine;
     this.#surroundings = options.surroundings;
     this.#onCommit = options.onCommit;
     this.#onError = options.onError;
     this.#onOutage = options.onOutage;
+    this.#tracer = options.tracer;
   }
 
   /** Resolves after the commit that holds the write. */
   run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       // The queue hands each item to the verb it came with, and each result to the caller of that item.
-      this.#pending.push({ verb, item, resolve, reject } as Call);
+      this.#pending.push({ verb, item, caller: this.#tracer?.caller(), resolve, reject } as Call);
       this.#schedule();
     });
   }
@@ -114,7 +119,7 @@ export class CommitQueue {
     const started = performance.now();
     let done: { commit: Commit; outcomes: unknown[] };
     try {
-      done = await this.#transact(calls);
+      done = await this.#traced(calls, () => this.#transact(calls));
     } catch (error) {
       if (isConflict(error) && triesLeft > 1) return this.#commit(calls, triesLeft - 1);
       return this.#recover(calls, error);
@@ -131,6 +136,11 @@ export class CommitQueue {
     } catch (error) {
       this.#onError(error, 'announcement of a commit');
     }
+  }
+
+  #traced<T>(calls: readonly Call[], work: () => Promise<T>): Promise<T> {
+    if (this.#tracer === undefined) return work();
+    return this.#tracer.commit({ callers: calls.map(({ caller }) => caller) }, work);
   }
 
   async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {

@@ -3,33 +3,59 @@ import { sql } from 'kysely';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 import { BAND_BITS } from '../domain/band.ts';
+import { HIGHEST_RANK } from '../domain/priority.ts';
 import { findHeads } from './acquire-heads.ts';
 
 export type StatusCounts = Record<TaskStatus, number>;
 
+/** How many tasks there are of each status, and of the waiting ones of each priority, by its rank. */
+export interface TaskCounts {
+  readonly byStatus: StatusCounts;
+  readonly waitingByRank: number[];
+}
+
+const NO_RANK = sql<number | null>`CAST(NULL AS INTEGER)`.as('rank');
+
 /** Each status is counted in the partial index that holds it. */
-const counts = defineStatement<[], { status: TaskStatus; count: number }>((kysely) => {
+const counts = defineStatement<[], { status: TaskStatus; rank: number | null; count: number }>((kysely) => {
   const countOpen = (status: TaskStatus) =>
     kysely
       .selectFrom('tasks')
-      .select([sql<TaskStatus>`${sql.lit(status)}`.as('status'), ({ fn }) => fn.countAll<number>().as('count')])
+      .select(({ fn }) => [
+        sql<TaskStatus>`${sql.lit(status)}`.as('status'),
+        NO_RANK,
+        fn.countAll<number>().as('count'),
+      ])
       .where('status', '=', sql.lit(status));
+  const countWaiting = kysely
+    .selectFrom('tasks')
+    .select(({ fn }) => [
+      sql<TaskStatus>`'waiting'`.as('status'),
+      sql<number | null>`priority`.as('rank'),
+      fn.countAll<number>().as('count'),
+    ])
+    .where('status', '=', sql.lit('waiting'))
+    .groupBy('priority');
   const countFinished = kysely
     .selectFrom('tasks')
-    .select(['status', ({ fn }) => fn.countAll<number>().as('count')])
+    .select(({ fn }) => ['status' as const, NO_RANK, fn.countAll<number>().as('count')])
     .where('finished_at', 'is not', null)
     .groupBy('status');
   return countOpen('blocked')
     .unionAll(countOpen('scheduled'))
-    .unionAll(countOpen('waiting'))
+    .unionAll(countWaiting)
     .unionAll(countOpen('working'))
     .unionAll(countFinished);
 });
 
-export async function countByStatus(reader: Querier): Promise<StatusCounts> {
-  const totals = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const { status, count } of await reader.all(counts, [])) totals[status] += Number(count);
-  return totals;
+export async function countTasks(reader: Querier): Promise<TaskCounts> {
+  const byStatus = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
+  const waitingByRank = Array<number>(HIGHEST_RANK + 1).fill(0);
+  for (const { status, rank, count } of await reader.all(counts, [])) {
+    byStatus[status] += Number(count);
+    if (rank !== null) waitingByRank[rank]! += Number(count);
+  }
+  return { byStatus, waitingByRank };
 }
 
 /** A path and priority with waiting tasks, and where the first of them may be found. */

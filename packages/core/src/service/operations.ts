@@ -9,6 +9,7 @@ import { describeOutage } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import type { AcquireCall, Acquired } from '../repository/acquire.ts';
 import { createApiKeys } from '../repository/api-keys.ts';
+import { measureBacklog } from '../repository/backlog.ts';
 import { cancelTasks } from '../repository/cancel.ts';
 import { completeTasks } from '../repository/complete.ts';
 import { createTasks } from '../repository/create.ts';
@@ -134,8 +135,8 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       if (engine.peers !== null) await recount(context);
       const oldest = await findOldestWaiting(reader, context.turns);
       return {
-        total_tasks: Object.values(context.counts).reduce((total, count) => total + count, 0),
-        tasks: { ...context.counts },
+        total_tasks: Object.values(context.counts.byStatus).reduce((total, count) => total + count, 0),
+        tasks: { ...context.counts.byStatus },
         oldest_waiting_seconds: oldest === null ? null : Math.max(0, now - oldest) / 1000,
         workers: await countWorkersSeenSince(reader, now - RECENT_MS),
         uptime_seconds: (performance.now() - startedAt) / 1000,
@@ -143,7 +144,12 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
     },
 
     keys: createApiKeys(reader, commits),
-    gauges: () => ({ tasks: { ...context.counts }, acquire_waiters: context.waiters.size }),
+    gauges() {
+      const { byStatus, waitingByRank } = context.counts;
+      const [low = 0, medium = 0, high = 0] = waitingByRank;
+      return { tasks: { ...byStatus }, waiting: { low, medium, high }, acquire_waiters: context.waiters.size };
+    },
+    measureBacklog: () => measureBacklog(context),
 
     writeProblem: () => (commits.outage === null ? null : describeOutage(commits.outage.error)),
 

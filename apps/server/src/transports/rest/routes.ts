@@ -2,6 +2,7 @@ import { HTTP_STATUS, type Health, type StreamInput, type TaskEvent } from '@tas
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Admit } from '../../admission.ts';
 import { connectionSignal } from '../../connection-signal.ts';
+import { contextOf } from '../../operation-context.ts';
 import { isWaiting, type CallEndpoint, type Endpoint, type StreamEndpoint } from '../../operations.ts';
 import type { Record, RecorderOf } from '../../record-request.ts';
 import { toRefusal } from '../../refusal.ts';
@@ -54,15 +55,13 @@ function toRoute(endpoint: Endpoint, { admit, recorderOf, eventPosition }: RestS
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 type Refuse = ReturnType<typeof createRestRefuser>;
 
-const NO_WAIT = {};
-
 function toCallHandler({ operation, run }: CallEndpoint, record: Record, refuse: Refuse): Handler {
   const readInput = createInputReader(operation);
   const wrap = operation.isBare ? JSON.stringify : wrapData;
   return (request, reply) => {
     const input = validateInput(operation, readInput(request));
     const waits = isWaiting(input);
-    run(input, waits ? { signal: connectionSignal(reply) } : NO_WAIT).then(
+    run(input, contextOf(request, waits ? connectionSignal(reply) : undefined)).then(
       (output) => {
         const status = operation.isBare ? bareStatus(output) : 200;
         sendJson(reply, status, wrap(output));

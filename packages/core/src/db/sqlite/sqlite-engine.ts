@@ -6,12 +6,14 @@ import {
   StatementCache,
   type Dialect,
   type Engine,
+  type OnStatement,
   type Querier,
   type Statement,
   type Transaction,
 } from '../engine.ts';
 import type { Database } from '../schema.ts';
 import { PLACEHOLDER, SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
+import { WatchedConnection } from './watched-connection.ts';
 
 export interface SqliteOptions {
   /** File path, or `:memory:`. */
@@ -22,6 +24,7 @@ export interface SqliteOptions {
   busyTimeoutSeconds: number;
   /** Milliseconds since the epoch. */
   clock: () => number;
+  onStatement?: OnStatement | undefined;
 }
 
 export const SQLITE: Dialect = {
@@ -53,9 +56,9 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const isFile = options.path !== ':memory:';
   if (isFile) mkdirSync(dirname(options.path), { recursive: true });
   const lock = isFile ? holdFile(options.path) : null;
-  const writer = new SqliteConnection(open(options));
+  const writer = connect(options);
   // Readers see only commits: in a file through a connection of their own, in memory by waiting for the writer.
-  const reader = isFile ? new SqliteConnection(open({ ...options, readonly: true })) : writer;
+  const reader = isFile ? connect({ ...options, readonly: true }) : writer;
   const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
   const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
   const statements = new StatementCache(writerKysely, SQLITE);
@@ -87,6 +90,12 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
       lock?.close();
     },
   };
+}
+
+function connect(options: SqliteOptions & { readonly?: boolean }): SqliteConnection {
+  const database = open(options);
+  const { onStatement } = options;
+  return onStatement === undefined ? new SqliteConnection(database) : new WatchedConnection(database, onStatement);
 }
 
 function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.Database {
