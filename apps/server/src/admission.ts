@@ -1,11 +1,13 @@
 import { DomainError } from '@task-orchestrator/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { readSecret, type Authenticator, type Caller } from './auth.ts';
+import { readSecret, type Authenticator } from './auth.ts';
+import { refuseStranger } from './authorize.ts';
+import { ANYONE, type Caller } from './caller.ts';
 import type { RateLimiter } from './rate-limit.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose key the request carried; `null` without authentication. */
+    /** Whose key the request carried; `null` until it was admitted. */
     caller: Caller | null;
   }
 }
@@ -33,7 +35,10 @@ export function createAdmission(options: {
   }
 
   return (request, reply, calls, done) => {
-    if (!authenticator) return done(charge(reply, `address ${request.ip}`, calls));
+    if (!authenticator) {
+      request.caller = ANYONE;
+      return done(charge(reply, `address ${request.ip}`, calls));
+    }
     const secret = readSecret(request.headers);
     const caller = secret === undefined ? undefined : authenticator.find(secret);
     if (!(caller instanceof Promise)) return done(settle(request, reply, calls, caller));
@@ -55,10 +60,6 @@ function createCharge(limiter: RateLimiter) {
     const message = `More than ${limiter.requestsPerMinute} requests a minute; try again in ${retry_after_seconds} s`;
     return new DomainError('RATE_LIMITED', message, { retry_after_seconds });
   };
-}
-
-function refuseStranger(): DomainError {
-  return new DomainError('UNAUTHORIZED', 'A valid API key is needed: Authorization: Bearer <key>');
 }
 
 async function answerLater(refusal: Promise<DomainError | undefined>, done: Done): Promise<void> {

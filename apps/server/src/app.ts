@@ -3,6 +3,8 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { createAdmission } from './admission.ts';
 import { createAuthenticator } from './auth.ts';
+import { createKeyWatch } from './key-watch.ts';
+import { createKeyring } from './keyring.ts';
 import { answerClientError } from './client-error.ts';
 import { createConnectionCloser } from './close-connections.ts';
 import type { Config } from './config/config.ts';
@@ -74,7 +76,16 @@ export function buildApp(options: {
     isDraining: () => isDraining,
     countConnections: () => countConnections(app),
   });
-  const endpoints = bindOperations(core, health);
+  const watch = createKeyWatch({ keys: core.keys });
+  const keyring = createKeyring({
+    keys: core.keys,
+    mustKeepAdmin: security.admin_key === undefined,
+    onChange(key_id) {
+      authenticator?.forget(key_id);
+      return watch.look();
+    },
+  });
+  const endpoints = bindOperations({ core, health, keyring, watch });
 
   const urls = new Set<string>();
   app.addHook('onRoute', ({ url }) => void urls.add(url));
@@ -96,6 +107,7 @@ export function buildApp(options: {
     endpoints,
     admit,
     recorderOf,
+    watch,
     allowedHosts: security.allowed_hosts,
     allowedOrigins: security.cors_origins,
     createServer: options.createMcpServer,

@@ -28,6 +28,10 @@ async function failTask(call: Call): Promise<Fields> {
   return { task_id: lease['task_id'] };
 }
 
+const createKey = async (call: Call) => ({
+  key_id: (await call('keys.create', { name: 'a key', roles: ['producer'] }))['key_id'],
+});
+
 /** Every operation, once at least; more often where the answer has more than one form. */
 const steps: readonly Step[] = [
   ['health.get', () => ({})],
@@ -100,6 +104,15 @@ const steps: readonly Step[] = [
   ['paths.set', () => ({ path: work_directory, max_concurrent: 50 })],
   ['paths.list', () => ({ limit: 5 })],
   ['stats.get', () => ({})],
+  ['keys.create', () => ({ name: 'a key', roles: ['worker', 'viewer'], path_prefixes: ['/srv//parity/'] })],
+  ['keys.create', () => ({ name: '', roles: [], path_prefixes: ['srv'], expires_at: 'tomorrow' })],
+  ['keys.create', () => ({ name: 'too much', roles: ['admin'], path_prefixes: ['/srv'] })],
+  ['keys.create', () => ({ name: 'too late', roles: ['viewer'], expires_at: '2020-01-01T00:00:00Z' })],
+  ['keys.list', () => ({ limit: 10 })],
+  ['keys.rotate', async (call) => ({ ...(await createKey(call)), grace_seconds: 60 })],
+  ['keys.rotate', () => ({ key_id: NOBODY })],
+  ['keys.revoke', createKey],
+  ['keys.revoke', () => ({ key_id: NOBODY })],
 ];
 
 const all = new Map<string, Operation>(
@@ -237,6 +250,6 @@ function normalise(value: unknown): unknown {
       /"(response_time|cpu_usage|uptime_seconds|oldest_waiting_seconds|active_connections)":[\d.]+/g,
       '"$1":0',
     )
-    .replaceAll(/"(memory_usage|uptime)":"[^"]+"/g, '"$1":""');
+    .replaceAll(/"(memory_usage|uptime|secret)":"[^"]+"/g, '"$1":""');
   return JSON.parse(text);
 }

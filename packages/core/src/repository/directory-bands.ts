@@ -1,8 +1,7 @@
-import type { TaskFilter } from '@task-orchestrator/contract';
 import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import type { Engine } from '../db/engine.ts';
 import { BAND_BITS } from '../domain/band.ts';
-import { matchesFilter } from './filter.ts';
+import { matchesFilter, type ScopedFilter } from './filter.ts';
 
 /** Creation numbers, both ends included. */
 export interface SeqRange {
@@ -17,7 +16,7 @@ export interface SeqRange {
 export async function findInBands(
   engine: Engine,
   page: {
-    filter: TaskFilter;
+    filter: ScopedFilter;
     range: SeqRange;
     direction: 'asc' | 'desc';
     limit: number;

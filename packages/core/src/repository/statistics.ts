@@ -3,7 +3,10 @@ import { sql } from 'kysely';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 import { BAND_BITS } from '../domain/band.ts';
+import { findAreas } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
+import { isInSomeBand } from './directory-bands.ts';
+import { inAreas } from './in-areas.ts';
 
 export type StatusCounts = Record<TaskStatus, number>;
 
@@ -27,9 +30,32 @@ const counts = defineStatement<[], { status: TaskStatus; count: number }>((kysel
 });
 
 export async function countByStatus(reader: Querier): Promise<StatusCounts> {
+  return toTotals(await reader.all(counts, []));
+}
+
+function toTotals(rows: readonly { status: TaskStatus; count: number }[]): StatusCounts {
   const totals = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const { status, count } of await reader.all(counts, [])) totals[status] += Number(count);
+  for (const { status, count } of rows) totals[status] += Number(count);
   return totals;
+}
+
+/** The same of a part of the tree, and `run_at` of its longest-waiting task; uses the index tasks_directory, and tasks_waiting. */
+export async function countInScope(
+  engine: Engine,
+  scope: readonly string[],
+): Promise<{ counts: StatusCounts; oldest: number | null }> {
+  const tasks = engine.reader.kysely
+    .selectFrom('tasks')
+    .where((builder) => inAreas(builder, builder.ref('work_directory'), findAreas({}, scope) ?? []));
+  let counted = tasks.select(['status', ({ fn }) => fn.countAll<number>().as('count')]).groupBy('status');
+  if (engine.dialect.hasBands) counted = counted.where(await isInSomeBand(engine));
+  const rows = await counted.execute();
+  const first = await tasks
+    .select(({ fn }) => fn.min('run_at').as('run_at'))
+    .where('status', '=', sql.lit('waiting'))
+    .executeTakeFirst();
+  const oldest = first?.run_at ?? null;
+  return { counts: toTotals(rows), oldest: oldest === null ? null : Number(oldest) };
 }
 
 /** A path and priority with waiting tasks, and where the first of them may be found. */

@@ -1,4 +1,5 @@
 import { Background } from '../dispatch/background.ts';
+import { saveKeyUses } from '../repository/api-keys.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
 import { nextDue, promoteDue } from '../repository/promote-due.ts';
 import { removeFinished } from '../repository/remove-finished.ts';
@@ -8,6 +9,7 @@ import { followPeers } from './peers.ts';
 
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
+const KEY_USES_MS = 60_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
@@ -24,6 +26,7 @@ export async function startMaintenance(context: CoreContext): Promise<Background
     sweepLeases(context, context.engine.clock() < graceUntil ? diedAt : Infinity),
   );
   background.every(SIGHTINGS_MS, 'worker sightings', () => writeSightings(context));
+  background.every(KEY_USES_MS, 'uses of keys', () => writeKeyUses(context));
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
@@ -38,6 +41,7 @@ export async function runMaintenance(context: CoreContext): Promise<void> {
   await sweepLeases(context);
   await promoteDueTasks(context);
   await writeSightings(context);
+  await writeKeyUses(context);
   await removeOldTasks(context);
 }
 
@@ -65,6 +69,12 @@ async function expectNextDue(context: CoreContext): Promise<void> {
 export async function writeSightings(context: CoreContext): Promise<void> {
   const sightings = context.sightings.takeAll();
   if (sightings.length > 0) await context.commits.run(saveSightings, sightings);
+}
+
+export async function writeKeyUses({ keyUses, commits }: CoreContext): Promise<void> {
+  const uses = [...keyUses];
+  keyUses.clear();
+  if (uses.length > 0) await commits.run(saveKeyUses, uses);
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {

@@ -1,16 +1,18 @@
-import type { AcquireOutput, EmptyReason, StreamInput, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
+import type { AcquireOutput, EmptyReason, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
-import type { Engine } from '../db/engine.ts';
-import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
-import { createSelector } from '../dispatch/selector.ts';
+import type { Engine, Querier } from '../db/engine.ts';
+import { followEvents, type EventFilter, type EventSource } from '../dispatch/event-feed.ts';
+import { createSelector, type Selector } from '../dispatch/selector.ts';
 import { DomainError } from '../domain-error.ts';
+import { requireInScope, type Scope } from '../domain/scope.ts';
+import { refuseUnknown } from '../domain/task-state.ts';
 import type { AcquireCall, Acquired } from '../repository/acquire.ts';
 import { createApiKeys } from '../repository/api-keys.ts';
 import { cancelTasks } from '../repository/cancel.ts';
 import { completeTasks } from '../repository/complete.ts';
-import { createTasks } from '../repository/create.ts';
+import { createTasks, type CreateBatch } from '../repository/create.ts';
 import { failTasks } from '../repository/fail.ts';
 import { heartbeatTasks, type HeartbeatResult } from '../repository/heartbeat.ts';
 import { appendLogs, listLogs } from '../repository/logs.ts';
@@ -19,12 +21,13 @@ import { listEvents, pageOfEvents } from '../repository/read-events.ts';
 import { getTask, listTasks } from '../repository/read-tasks.ts';
 import { releaseTasks } from '../repository/release.ts';
 import { retryTasks } from '../repository/retry.ts';
-import { findOldestWaiting } from '../repository/statistics.ts';
+import { countInScope, findOldestWaiting } from '../repository/statistics.ts';
 import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
+import { findOutside, requireDrafts, requireTasks } from '../repository/tasks-in-scope.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
-import { writeSightings } from './maintenance.ts';
+import { writeKeyUses, writeSightings } from './maintenance.ts';
 import { recount } from './peers.ts';
 import { pollForTasks } from './poll.ts';
 import { waitForTasks } from './wait.ts';
@@ -38,29 +41,42 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   const { commits, engine, policy } = context;
   const { reader } = engine;
   const startedAt = performance.now();
+
+  async function create(batch: CreateBatch) {
+    if (batch.scope !== undefined) await requireDrafts(reader, batch);
+    return commits.run(createTasks, batch);
+  }
+
+  /** Does something to one task, if that is in scope. */
+  function onTask<Input extends { task_id: string }, Output>(run: (input: Input) => Promise<Output>) {
+    return (input: Input, scope?: Scope): Promise<Output> =>
+      scope === undefined ? run(input) : requireTasks(reader, [input.task_id], scope).then(() => run(input));
+  }
+
   return {
-    async createTask(input) {
-      const [row] = await commits.run(createTasks, { tasks: [input], isSingle: true });
+    async createTask(input, scope) {
+      const [row] = await create({ tasks: [input], isSingle: true, scope });
       return toTask(row!);
     },
 
-    async createTasks({ tasks }) {
-      const rows = await commits.run(createTasks, { tasks, isSingle: false });
+    async createTasks({ tasks }, scope) {
+      const rows = await create({ tasks, isSingle: false, scope });
       return { tasks: rows.map((row, index) => ({ ...toReceipt(row), ref: tasks[index]!.ref ?? null })) };
     },
 
-    getTask: ({ task_id }) => getTask(reader, task_id),
-    listTasks: (input) => listTasks(engine, input),
+    getTask: onTask(({ task_id }) => getTask(reader, task_id)),
+    listTasks: (input, scope) => listTasks(engine, { ...input, scope }),
 
-    async acquireTasks(input, signal) {
+    async acquireTasks(input, signal, scope) {
       const acquired = await pollForTasks(
         context,
         {
-          selector: createSelector(input),
+          selector: selectInScope(input, scope),
           worker_id: input.worker_id,
           limit: input.limit,
           lease_seconds: input.lease_seconds ?? policy.defaultLeaseSeconds,
           acquire_id: input.acquire_id ?? null,
+          scope,
         },
         input.wait_seconds,
         signal,
@@ -68,9 +84,9 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return toAcquireOutput(context, acquired);
     },
 
-    async acquireNextTask(input, signal) {
+    async acquireNextTask(input, signal, scope) {
       const call: AcquireCall = {
-        selector: createSelector(input),
+        selector: selectInScope(input, scope),
         worker_id: input.worker_id,
         limit: 1,
         lease_seconds: input.lease_seconds ?? 'timeout',
@@ -80,44 +96,50 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return tasks[0] ? toAcquiredTask(tasks[0]) : null;
     },
 
-    heartbeat: async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input)),
-    heartbeatMany: ({ heartbeats }) =>
-      answerEach(heartbeats, async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
+    heartbeat: onTask(async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
+    heartbeatMany: ({ heartbeats }, scope) =>
+      answerEach({ items: heartbeats, reader, scope }, async (input) =>
+        sawHeartbeat(context, await commits.run(heartbeatTasks, input)),
+      ),
 
-    completeTask: (input) => commits.run(completeTasks, input),
-    completeTasks: ({ completions }) => answerEach(completions, (input) => commits.run(completeTasks, input)),
+    completeTask: onTask((input) => commits.run(completeTasks, input)),
+    completeTasks: ({ completions }, scope) =>
+      answerEach({ items: completions, reader, scope }, (input) => commits.run(completeTasks, input)),
 
-    failTask: (input) => commits.run(failTasks, input),
-    releaseTask: (input) => commits.run(releaseTasks, input),
-    cancelTask: (input) => commits.run(cancelTasks, input),
-    retryTask: (input) => commits.run(retryTasks, input),
+    failTask: onTask((input) => commits.run(failTasks, input)),
+    releaseTask: onTask((input) => commits.run(releaseTasks, input)),
+    cancelTask: onTask((input) => commits.run(cancelTasks, input)),
+    retryTask: onTask((input) => commits.run(retryTasks, input)),
 
-    cancelTasks: ({ filter, reason, force, dry_run }) =>
+    cancelTasks: ({ filter, reason, force, dry_run }, scope) =>
       changeEach(context, {
-        filter,
+        filter: { ...filter, scope },
         statuses: CANCELLABLE,
         isDryRun: dry_run,
         change: (task_id) => commits.run(cancelTasks, { task_id, reason, force }),
       }),
-    retryTasks: ({ filter, dry_run }) =>
+    retryTasks: ({ filter, dry_run }, scope) =>
       changeEach(context, {
-        filter,
+        filter: { ...filter, scope },
         statuses: RETRYABLE,
         isDryRun: dry_run,
         change: (task_id) => commits.run(retryTasks, { task_id }),
       }),
 
-    appendLog: (input) => commits.run(appendLogs, input),
-    listLogs: (input) => listLogs(reader, input, policy.maxLogBytes),
-    listEvents: (input) => listEvents(reader, input),
-    waitForTasks: (input, signal) => waitForTasks(context, input, signal),
-    eventPosition: async () => String(await settledPosition(engine)),
-    streamEvents: (input, signal) => streamEvents(context, input, signal),
-    async listWorkers(input) {
-      await writeSightings(context);
-      return listWorkers(reader, input);
+    appendLog: onTask((input) => commits.run(appendLogs, input)),
+    listLogs: onTask((input) => listLogs(reader, input, policy.maxLogBytes)),
+    listEvents: onTask((input) => listEvents(reader, input)),
+    async waitForTasks(input, signal, scope) {
+      await requireTasks(reader, input.task_ids, scope);
+      return waitForTasks(context, input, signal);
     },
-    listPaths: (input) => listPaths(reader, input, context.waiting),
+    eventPosition: async () => String(await settledPosition(engine)),
+    streamEvents: (input, signal, scope) => streamEvents(context, { ...input, scope }, signal),
+    async listWorkers(input, scope) {
+      await writeSightings(context);
+      return listWorkers(reader, input, scope);
+    },
+    listPaths: (input, scope) => listPaths(reader, input, context.waiting, scope),
 
     async setPath(input) {
       const setting = await commits.run(setPaths, input);
@@ -127,21 +149,21 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return getPathState(reader, setting, context.waiting);
     },
 
-    async getStatistics() {
+    async getStatistics(scope) {
       await writeSightings(context);
       const now = await engine.now();
-      if (engine.peers !== null) await recount(context);
-      const oldest = await findOldestWaiting(reader, context.turns);
+      const { counts, oldest } =
+        scope === undefined ? await countEverywhere(context) : await countInScope(engine, scope);
       return {
-        total_tasks: Object.values(context.counts).reduce((total, count) => total + count, 0),
-        tasks: { ...context.counts },
+        total_tasks: Object.values(counts).reduce((total, count) => total + count, 0),
+        tasks: counts,
         oldest_waiting_seconds: oldest === null ? null : Math.max(0, now - oldest) / 1000,
-        workers: await countWorkersSeenSince(reader, now - RECENT_MS),
+        workers: await countWorkersSeenSince(reader, now - RECENT_MS, scope),
         uptime_seconds: (performance.now() - startedAt) / 1000,
       };
     },
 
-    keys: createApiKeys(reader, commits),
+    keys: createApiKeys({ engine, commits, uses: context.keyUses, writeUses: () => writeKeyUses(context) }),
     gauges: () => ({ tasks: { ...context.counts }, acquire_waiters: context.waiters.size }),
 
     async ping() {
@@ -150,6 +172,22 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return performance.now() - started;
     },
   };
+}
+
+/** Who may not take from everywhere and names no path takes from where it may. */
+function selectInScope(input: Parameters<typeof createSelector>[0], scope: Scope): Selector {
+  const selector = createSelector(input);
+  if (scope === undefined) return selector;
+  if (selector.paths === null) return { ...selector, paths: scope, subtree: true };
+  if (input.work_path !== undefined) requireInScope('work_path', input.work_path, scope);
+  input.work_paths?.forEach((path, index) => requireInScope(`work_paths.${index}`, path, scope));
+  return selector;
+}
+
+async function countEverywhere(context: CoreContext): Promise<Awaited<ReturnType<typeof countInScope>>> {
+  const { engine, turns } = context;
+  if (engine.peers !== null) await recount(context);
+  return { oldest: await findOldestWaiting(engine.reader, turns), counts: { ...context.counts } };
 }
 
 function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired): AcquireOutput {
@@ -180,12 +218,21 @@ function sawHeartbeat(
 
 /** Each item for itself; what is not a refusal ends the whole call. */
 async function answerEach<Item extends { task_id: string }, Value>(
-  items: readonly Item[],
+  { items, reader, scope }: { items: readonly Item[]; reader: Querier; scope: Scope },
   ask: (item: Item) => Promise<Value>,
 ): Promise<{ results: { task_id: string; value: Value | null; error: ReturnType<DomainError['toBody']> | null }[] }> {
+  const outside =
+    scope === undefined
+      ? null
+      : await findOutside(
+          reader,
+          items.map(({ task_id }) => task_id),
+          scope,
+        );
   const results = await Promise.all(
     items.map(async (item) => {
       try {
+        if (outside?.has(item.task_id)) throw refuseUnknown(item.task_id);
         return { task_id: item.task_id, value: await ask(item), error: null };
       } catch (error) {
         if (!(error instanceof DomainError) || error.code === 'UNAVAILABLE') throw error;
@@ -202,7 +249,7 @@ const STREAM_NET_ALONE_MS = 60_000;
 
 async function* streamEvents(
   context: CoreContext,
-  filter: StreamInput,
+  filter: EventFilter,
   signal: AbortSignal,
 ): AsyncGenerator<TaskEvent> {
   const { engine, feed } = context;

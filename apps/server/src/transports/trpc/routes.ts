@@ -54,7 +54,7 @@ export function registerTrpcRoutes(
       res: reply,
       path: pathOf(request),
       router,
-      createContext: () => ({ requestId: request.id }),
+      createContext: () => ({ requestId: request.id, caller: request.caller }),
       maxBatchSize: MAX_BATCH,
       allowMethodOverride: true,
       onError({ error }) {
@@ -118,7 +118,8 @@ async function answerCall(call: {
     }
     const valid = validateInput(endpoint.operation, input ?? {});
     waits = isWaiting(valid);
-    const data = await endpoint.run(valid, waits ? { signal: signalOf() } : NO_WAIT);
+    const { caller } = request;
+    const data = await endpoint.run(valid, waits ? { caller, signal: signalOf() } : { caller });
     procedure?.record(request, { status: 200, isWaiting: waits });
     return { status: 200, json: `{"result":{"data":${JSON.stringify(data)}}}` };
   } catch (error) {
@@ -128,8 +129,6 @@ async function answerCall(call: {
     return { status, json: JSON.stringify({ error: toErrorShape(refusal, path) }), refusal };
   }
 }
-
-const NO_WAIT = {};
 
 function refuseUnknown(): never {
   throw new DomainError('NOT_FOUND', 'No such operation');
