@@ -24,7 +24,7 @@ export interface Area {
   readonly subtree: boolean;
 }
 
-/** Where to look: what a caller asks for, as far as it is in scope. Undefined: everywhere; empty: nowhere. */
+/** Where to look: what a caller asks for, as far as it is in scope; no two overlap. Undefined: everywhere; empty: nowhere. */
 export function findAreas(
   wanted: { readonly work_directory?: string | undefined; readonly subtree?: boolean | undefined },
   scope: Scope,
@@ -33,5 +33,10 @@ export function findAreas(
   if (path !== undefined && isInScope(path, scope)) return [{ path, subtree }];
   // Asked from above, what is below in scope remains.
   const prefixes = path === undefined ? scope : subtree ? scope?.filter((prefix) => isBelow(prefix, path)) : [];
-  return prefixes?.map((prefix) => ({ path: prefix, subtree: true }));
+  return prefixes && outermost(prefixes).map((prefix) => ({ path: prefix, subtree: true }));
+}
+
+/** Without those that lie within another: no directory is in two of them. */
+function outermost(prefixes: readonly string[]): string[] {
+  return [...new Set(prefixes)].filter((prefix) => !prefixes.some((other) => isBelow(prefix, other)));
 }

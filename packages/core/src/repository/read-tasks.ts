@@ -7,7 +7,7 @@ import { findAreas } from '../domain/scope.ts';
 import { isFinished, refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
 import { findInBands, isInSomeBand } from './directory-bands.ts';
-import { matchesFilter, type ScopedFilter } from './filter.ts';
+import { matchesFilter, splitByArea, type ScopedFilter } from './filter.ts';
 import { CONTROL_COLUMNS, TASK_COLUMNS, toOutcome, toTask, type ControlRow, type TaskRow } from './task-row.ts';
 
 const taskById = defineStatement<[task_id: string], TaskRow>((kysely, arg) =>
@@ -91,6 +91,13 @@ function workingSeqs(kysely: Querier['kysely']): SelectQueryBuilder<Database, 't
 }
 
 export async function countTasks(engine: Engine, filter: ScopedFilter): Promise<number> {
+  if (filter.scope === undefined || !usesBands(engine, filter)) return countMatching(engine, filter);
+  let total = 0;
+  for (const part of splitByArea(filter)) total += await countMatching(engine, part);
+  return total;
+}
+
+async function countMatching(engine: Engine, filter: ScopedFilter): Promise<number> {
   let count = engine.reader.kysely
     .selectFrom('tasks')
     .select(({ fn }) => fn.countAll<number>().as('count'))

@@ -39,23 +39,29 @@ function toTotals(rows: readonly { status: TaskStatus; count: number }[]): Statu
   return totals;
 }
 
-/** The same of a part of the tree, and `run_at` of its longest-waiting task; uses the index tasks_directory, and tasks_waiting. */
+/** The same of a part of the tree, and `run_at` of its longest-waiting task; uses the indexes tasks_directory and tasks_waiting. */
 export async function countInScope(
   engine: Engine,
   scope: readonly string[],
 ): Promise<{ counts: StatusCounts; oldest: number | null }> {
-  const tasks = engine.reader.kysely
-    .selectFrom('tasks')
-    .where((builder) => inAreas(builder, builder.ref('work_directory'), findAreas({}, scope) ?? []));
-  let counted = tasks.select(['status', ({ fn }) => fn.countAll<number>().as('count')]).groupBy('status');
-  if (engine.dialect.hasBands) counted = counted.where(await isInSomeBand(engine));
-  const rows = await counted.execute();
-  const first = await tasks
-    .select(({ fn }) => fn.min('run_at').as('run_at'))
-    .where('status', '=', sql.lit('waiting'))
-    .executeTakeFirst();
-  const oldest = first?.run_at ?? null;
-  return { counts: toTotals(rows), oldest: oldest === null ? null : Number(oldest) };
+  const isInBand = engine.dialect.hasBands ? await isInSomeBand(engine) : null;
+  const rows: { status: TaskStatus; count: number }[] = [];
+  let oldest: number | null = null;
+  for (const area of findAreas({}, scope) ?? []) {
+    let tasks = engine.reader.kysely
+      .selectFrom('tasks')
+      .where((builder) => inAreas(builder, builder.ref('work_directory'), [area]));
+    if (isInBand !== null) tasks = tasks.where(isInBand);
+    const counted = tasks.select(['status', ({ fn }) => fn.countAll<number>().as('count')]).groupBy('status');
+    rows.push(...(await counted.execute()));
+    const first = await tasks
+      .select(({ fn }) => fn.min('run_at').as('run_at'))
+      .where('status', '=', sql.lit('waiting'))
+      .executeTakeFirst();
+    const runAt = first?.run_at ?? null;
+    if (runAt !== null) oldest = Math.min(oldest ?? Infinity, Number(runAt));
+  }
+  return { counts: toTotals(rows), oldest };
 }
 
 /** A path and priority with waiting tasks, and where the first of them may be found. */
