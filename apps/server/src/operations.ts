@@ -126,7 +126,7 @@ function toCallEndpoint({ name, operation, watch, handle }: Bound<CallEndpoint['
     run(input, context) {
       const { caller, signal } = context;
       authorize(name, operation, caller);
-      if (signal === undefined || caller === null) return handle(input, context);
+      if (signal === undefined || caller === null || caller.hash === null) return handle(input, context);
       return holdCall({ watch, caller, signal, run: (signal) => handle(input, { caller, signal }) });
     },
   };
@@ -140,7 +140,7 @@ function toStreamEndpoint({ name, operation, watch, handle }: Bound<StreamEndpoi
     run(input, context) {
       const { caller, signal } = context;
       authorize(name, operation, caller);
-      if (caller === null) return handle(input, context);
+      if (caller === null || caller.hash === null) return handle(input, context);
       return holdStream({ watch, caller, signal, run: (signal) => handle(input, { caller, signal }) });
     },
   };
