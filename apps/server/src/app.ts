@@ -76,12 +76,15 @@ export function buildApp(options: {
     isDraining: () => isDraining,
     countConnections: () => countConnections(app),
   });
-  const watch = createKeyWatch({ keys: core.keys });
+  const watch = createKeyWatch({
+    keys: core.keys,
+    onEnd: (hash) => authenticator?.forget((caller) => caller.hash === hash),
+  });
   const keyring = createKeyring({
     keys: core.keys,
     mustKeepAdmin: security.admin_key === undefined,
     onChange(key_id) {
-      authenticator?.forget(key_id);
+      authenticator?.forget((caller) => caller.key_id === key_id);
       return watch.look();
     },
   });

@@ -7,8 +7,8 @@ import { hashSecret } from './key-secret.ts';
 export interface Authenticator {
   /** At once when the key was seen lately, else after asking the database; `undefined` for an unknown key. */
   find(secret: string): Caller | undefined | Promise<Caller | undefined>;
-  /** The key has changed: what is remembered of it does not hold any more. */
-  forget(key_id: string): void;
+  /** Keys have changed: what is remembered of these does not hold any more. */
+  forget(isMeant: (caller: Caller) => boolean): void;
 }
 
 /** How long a key that was added or removed may go unnoticed. */
@@ -70,9 +70,9 @@ export function createAuthenticator(options: {
       if (caller || unknown.get(secret, now())) return caller;
       return load(secret);
     },
-    forget(key_id) {
+    forget(isMeant) {
       changes++;
-      known.deleteWhere((caller) => caller.key_id === key_id);
+      known.deleteWhere(isMeant);
     },
   };
 }

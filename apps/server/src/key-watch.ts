@@ -21,8 +21,13 @@ const LOOK_MS = 2000;
 const HELD_FOR_GOOD: Hold = { signal: new AbortController().signal, release: () => undefined };
 
 /** One look asks for all keys that hold something open. While the database is out, everything stays as it is. */
-export function createKeyWatch(options: { keys: Pick<ApiKeys, 'findValidHashes'>; lookMs?: number }): KeyWatch {
-  const { keys, lookMs = LOOK_MS } = options;
+export function createKeyWatch(options: {
+  keys: Pick<ApiKeys, 'findValidHashes'>;
+  /** Hears of each secret that was found invalid, before what is open under it ends and its client comes back. */
+  onEnd?: (hash: string) => void;
+  lookMs?: number;
+}): KeyWatch {
+  const { keys, onEnd, lookMs = LOOK_MS } = options;
   const held = new Map<string, { ending: AbortController; holders: number }>();
   let timer: NodeJS.Timeout | undefined;
 
@@ -30,7 +35,11 @@ export function createKeyWatch(options: { keys: Pick<ApiKeys, 'findValidHashes'>
     const hashes = [...held.keys()];
     if (hashes.length === 0) return;
     const valid = await keys.findValidHashes(hashes);
-    for (const hash of hashes) if (!valid.has(hash)) held.get(hash)?.ending.abort();
+    for (const hash of hashes) {
+      if (valid.has(hash)) continue;
+      onEnd?.(hash);
+      held.get(hash)?.ending.abort();
+    }
   }
 
   return {

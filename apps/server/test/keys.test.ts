@@ -172,7 +172,7 @@ test('a look-up that was under way when the key changed is not remembered', asyn
   const answers = [slow.promise, Promise.resolve(undefined)];
   const authenticator = createAuthenticator({ keys: { findByHash: () => answers.shift()! } });
   const found = authenticator.find('secret');
-  authenticator.forget('1');
+  authenticator.forget(({ key_id }) => key_id === '1');
   slow.resolve(key);
   expect(await found).toMatchObject({ key_id: '1' });
   expect(await authenticator.find('secret')).toBeUndefined();
