@@ -90,7 +90,10 @@ test('what is wrong with a new key is said by the name of the field', async () =
     message: 'must be one of producer, worker, viewer, admin',
   });
   expect(await create({ roles: [] })).toMatchObject({ field: 'roles', message: 'must name at least one role' });
-  expect(await create({ path_prefixes: ['srv'] })).toMatchObject({ field: 'path_prefixes.0' });
+  expect(await create({ path_prefixes: ['srv'] })).toMatchObject({
+    field: 'path_prefixes.0',
+    message: 'Path prefix must be an absolute path',
+  });
   expect(await create({ expires_at: '2020-01-01T00:00:00Z' })).toMatchObject({
     field: 'expires_at',
     message: 'must be in the future',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Instant, Timestamp } from './task.ts';
 import { shortText } from './text.ts';
-import { WorkDirectory } from './work-directory.ts';
+import { PathPrefix } from './work-directory.ts';
 
 /** What a key is for. `admin` may call every operation; the others those that name them. */
 export const Role = z.enum(['producer', 'worker', 'viewer', 'admin']).meta({ id: 'Role' });
@@ -12,7 +12,7 @@ export const KeyId = z
   .regex(/^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/, 'must be a UUID')
   .overwrite((id) => id.toLowerCase());
 
-const PathPrefixes = z.array(WorkDirectory).max(100, 'must have at most 100 paths').meta({
+const PathPrefixes = z.array(PathPrefix).max(100, 'must have at most 100 paths').meta({
   description: 'The key sees and touches tasks at or below these directories only; empty = everywhere',
 });
 
@@ -48,7 +48,7 @@ export type CreateKeyInput = z.output<typeof CreateKeyInput>;
 
 export const KeysInput = z.strictObject({
   limit: z.int().min(1).max(1000).default(200),
-  cursor: shortText(200).optional(),
+  cursor: KeyId.optional().meta({ description: 'The `next_cursor` of the page before' }),
 });
 export const KeysOutput = z.object({
   keys: z.array(ApiKey).meta({ description: 'Newest first' }),

@@ -81,7 +81,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
         input.wait_seconds,
         signal,
       );
-      return toAcquireOutput(context, acquired);
+      return toAcquireOutput(context, acquired, scope);
     },
 
     async acquireNextTask(input, signal, scope) {
@@ -190,13 +190,13 @@ async function countEverywhere(context: CoreContext): Promise<Awaited<ReturnType
   return { oldest: await findOldestWaiting(engine.reader, turns), counts: { ...context.counts } };
 }
 
-function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired): AcquireOutput {
+function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired, scope: Scope): AcquireOutput {
   if (reason === null) return { tasks: tasks.map(toAcquiredTask) };
-  return { tasks: [], reason, retry_after_seconds: retryAfterSeconds(context, reason) };
+  return { tasks: [], reason, retry_after_seconds: retryAfterSeconds(context, reason, scope) };
 }
 
 /** When it is worth to come back: for a caller that does not wait. */
-function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason): number {
+function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason, scope: Scope): number {
   switch (reason) {
     case 'limit':
     case 'path_busy':
@@ -204,7 +204,8 @@ function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason): n
     case 'paused':
       return 10;
     case 'empty':
-      return Math.min(10, Math.max(0.1, (due.dueAt - engine.clock()) / 1000));
+      // When the next task is due is known of all tasks only.
+      return scope === undefined ? Math.min(10, Math.max(0.1, (due.dueAt - engine.clock()) / 1000)) : 10;
   }
 }
 
