@@ -42,9 +42,9 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   const { reader } = engine;
   const startedAt = performance.now();
 
-  async function create(batch: CreateBatch) {
-    if (batch.scope !== undefined) await requireDrafts(reader, batch);
-    return commits.run(createTasks, batch);
+  function create(batch: CreateBatch) {
+    const run = () => commits.run(createTasks, batch);
+    return batch.scope === undefined ? run() : requireDrafts(reader, batch).then(run);
   }
 
   /** Does something to one task, if that is in scope. */
