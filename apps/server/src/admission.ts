@@ -1,12 +1,14 @@
 import { DomainError } from '@task-orchestrator/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { networkOf } from './address.ts';
-import { readSecret, type Authenticator, type Caller } from './auth.ts';
+import { readSecret, type Authenticator } from './auth.ts';
+import { refuseStranger } from './authorize.ts';
+import { ANYONE, type Caller } from './caller.ts';
 import type { Allowance, RateLimiter } from './rate-limit.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose key the request carried; `null` without authentication. */
+    /** Whose key the request carried; `null` until it was admitted. */
     caller: Caller | null;
   }
 }
@@ -38,7 +40,10 @@ export function createAdmission(options: {
   }
 
   return (request, reply, calls, done) => {
-    if (!authenticator) return done(charge(reply, addressOf(request), calls));
+    if (!authenticator) {
+      request.caller = ANYONE;
+      return done(charge(reply, addressOf(request), calls));
+    }
     const secret = readSecret(request.headers);
     const isStranger = strangers !== undefined && (secret === undefined || !authenticator.isFamiliar(secret));
     const refusal = isStranger ? chargeStranger(strangers, request, reply) : undefined;
@@ -83,10 +88,6 @@ function refuseExcess(what: string, { retryAfterSeconds }: Allowance): DomainErr
 
 function addressOf({ ip }: FastifyRequest): string {
   return `address ${networkOf(ip)}`;
-}
-
-function refuseStranger(): DomainError {
-  return new DomainError('UNAUTHORIZED', 'A valid API key is needed: Authorization: Bearer <key>');
 }
 
 async function answerLater(refusal: Promise<DomainError | undefined>, done: Done): Promise<void> {

@@ -10,6 +10,8 @@ import type { Config } from './config/config.ts';
 import { capConnections } from './connection-cap.ts';
 import { createHealthCheck } from './health.ts';
 import { createHttpServer } from './http-server.ts';
+import { createKeyWatch } from './key-watch.ts';
+import { createKeyring } from './keyring.ts';
 import type { Logger } from './logging.ts';
 import { refuseOtherMethods } from './method-not-allowed.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -86,7 +88,19 @@ export function buildApp(options: {
     isDraining: () => isDraining,
     countConnections: () => countConnections(app),
   });
-  const operations = bindOperations(core, health);
+  const watch = createKeyWatch({
+    keys: core.keys,
+    onEnd: (hash) => authenticator?.forget((caller) => caller.hash === hash),
+  });
+  const keyring = createKeyring({
+    keys: core.keys,
+    mustKeepAdmin: security.admin_key === undefined,
+    onChange(key_id) {
+      authenticator?.forget((caller) => caller.key_id === key_id);
+      return watch.look();
+    },
+  });
+  const operations = bindOperations({ core, health, keyring, watch });
   const endpoints = tracing ? tracing.traceOperations(operations) : operations;
 
   const urls = new Set<string>();
@@ -110,6 +124,7 @@ export function buildApp(options: {
     endpoints,
     admit,
     recorderOf,
+    watch,
     allowedHosts: security.allowed_hosts,
     allowedOrigins: security.cors_origins,
     createServer: options.createMcpServer,

@@ -1,5 +1,6 @@
+import type { ValidKey } from '@task-orchestrator/core';
 import { describe, expect, test } from 'vitest';
-import { hashKey } from '../src/auth.ts';
+import { hashSecret } from '../src/key-secret.ts';
 import { createRateLimiter } from '../src/rate-limit.ts';
 import { KEY, startApp, type AskOptions, type Answer } from './start-app.ts';
 import { aCore } from './fake-core.ts';
@@ -15,7 +16,7 @@ const limitedStrangers = (rate_limit_unauthenticated_per_minute: number) => ({
 /** Behind a trusted proxy, so that a test may come from any address; `lookUps` are those of the database. */
 async function startAppWithKeys(options: ReturnType<typeof limitedStrangers>, valid = ['tok_good']) {
   const lookUps: string[] = [];
-  const hashes = new Map(valid.map((key) => [hashKey(key), key]));
+  const hashes = new Map(valid.map((key) => [hashSecret(key), key]));
   const fake = aCore();
   const core = aCore({
     keys: {
@@ -23,13 +24,17 @@ async function startAppWithKeys(options: ReturnType<typeof limitedStrangers>, va
       findByHash(hash) {
         lookUps.push(hash);
         const name = hashes.get(hash);
-        return Promise.resolve(name === undefined ? undefined : { key_id: name, name, created_at: 0 });
+        return Promise.resolve(name === undefined ? undefined : aValidKey(name));
       },
     },
     getStatistics: () => Promise.resolve(STATISTICS),
   });
   const security = { ...options.config.security, trusted_proxies: ['127.0.0.1'] };
   return { ...(await startApp({ core, config: { security } })), lookUps };
+}
+
+function aValidKey(name: string): ValidKey {
+  return { key_id: name, name, roles: ['viewer'], path_prefixes: [], remainingMs: Infinity };
 }
 
 const STATISTICS = {

@@ -78,7 +78,7 @@ export type Output<
  * Calls that fail by a network error, a 503 or a 429 are repeated with growing, random pauses. That is safe: the
  * client names each `tasks.create` (`idempotency_key`) and each `tasks.acquire` (`acquire_id`) unless the caller did,
  * and the server answers a repeated call as it answered the first. What cannot be repeated safely (`tasks.next`,
- * `tasks.appendLog`, `tasks.retry`) is repeated only while the server cannot have seen it.
+ * `tasks.appendLog`, `tasks.retry`, changes of keys) is repeated only while the server cannot have seen it.
  *
  * @throws `TypeError` for an option that cannot work.
  */

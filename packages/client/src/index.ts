@@ -32,6 +32,8 @@ export type { TaskContext } from './worker/held-task.ts';
 export type { OnError, WorkerActivity } from './worker/report.ts';
 export type {
   AcquiredTask,
+  ApiKey,
+  ApiKeyWithSecret,
   EmptyReason,
   ErrorBody,
   ErrorCode,
@@ -44,6 +46,7 @@ export type {
   PathState,
   Priority,
   Progress,
+  Role,
   Statistics,
   Task,
   TaskError,

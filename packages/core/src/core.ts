@@ -19,7 +19,13 @@ import { readPathSettings } from './repository/paths.ts';
 import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
 import type { CoreContext } from './service/context.ts';
-import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
+import {
+  promoteDueTasks,
+  runMaintenance,
+  startMaintenance,
+  writeKeyUses,
+  writeSightings,
+} from './service/maintenance.ts';
 import { createOperations } from './service/operations.ts';
 
 /** Tasks that are due and could not be made ready are tried again after this long. */
@@ -76,7 +82,9 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
       context.due.stop();
       await background?.stop();
       // What a full disk keeps from being written down is lost; the end is not held up by it.
-      await writeSightings(context).catch((error: unknown) => context.observer.onError?.(error, 'worker sightings'));
+      await Promise.all([writeSightings(context), writeKeyUses(context)]).catch((error: unknown) =>
+        context.observer.onError?.(error, 'worker sightings and uses of keys'),
+      );
       await context.commits.whenIdle();
       await engine.close();
     },
@@ -111,6 +119,7 @@ async function createContext(
     feed: new EventFeed(),
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
+    keyUses: new Map(),
     counts: await countTasks(engine.reader),
     waiting,
     due: new DueTimer(

@@ -4,13 +4,11 @@ import { aTask, completionOf, heartbeatOf, listOf, logOf, refused, take } from '
 import { ALL_ENGINES } from './engines.ts';
 
 test('a database file that cannot grow refuses what does not fit, keeps what it has and goes on when there is room', async () => {
-  const prepare = vi.spyOn(SqliteConnection.prototype, 'prepare');
+  const findDatabase = watchForDatabase();
   const { core } = await ALL_ENGINES['SQLite file'].open();
   await core.createTask(aTask());
   const task = await take(core);
-  const commit = prepare.mock.calls.findIndex(([sql]) => sql === 'COMMIT');
-  const { database } = prepare.mock.contexts[commit] as SqliteConnection;
-  prepare.mockRestore();
+  const database = findDatabase();
   const limit = database.pragma('max_page_count', { simple: true });
   database.pragma(`max_page_count = ${String(database.pragma('page_count', { simple: true }))}`);
 
@@ -28,7 +26,7 @@ test('a database file that cannot grow refuses what does not fit, keeps what it 
 });
 
 test('a lease that ran out while nothing could be written can still be renewed afterwards, and is lost if it is not', async () => {
-  const prepare = vi.spyOn(SqliteConnection.prototype, 'prepare');
+  const findDatabase = watchForDatabase();
   const told: string[] = [];
   const observer = {
     onOutage: (problem: string) => void told.push(problem),
@@ -39,9 +37,7 @@ test('a lease that ran out while nothing could be written can still be renewed a
   await core.createTask(aTask());
   await core.createTask(aTask());
   const [alive, dead] = [await take(core, { lease_seconds: 1 }), await take(core, { lease_seconds: 1 })];
-  const commit = prepare.mock.calls.findIndex(([sql]) => sql === 'COMMIT');
-  const { database } = prepare.mock.contexts[commit] as SqliteConnection;
-  prepare.mockRestore();
+  const database = findDatabase();
 
   database.pragma('query_only = ON');
   await refused('UNAVAILABLE', core.heartbeat(heartbeatOf(alive)));
@@ -57,3 +53,30 @@ test('a lease that ran out while nothing could be written can still be renewed a
   expect(await statusOf(alive)).toBe('working');
   expect(told).toEqual(['the database is read-only (SQLITE_READONLY)', 'recovery']);
 }, 20_000);
+
+test('uses of keys while nothing could be written are written down afterwards, and keys are listed meanwhile', async () => {
+  const findDatabase = watchForDatabase();
+  const { core, clock } = await ALL_ENGINES['SQLite file'].open();
+  await core.keys.insert({ name: 'a key', roles: ['viewer'], path_prefixes: [], hash: 'hash' });
+  const database = findDatabase();
+  const lastUse = async () => (await core.keys.list({ limit: 1 })).keys[0]?.last_used_at;
+
+  database.pragma('query_only = ON');
+  await core.keys.findByHash('hash');
+  expect(await lastUse()).toBeNull();
+  database.pragma('query_only = OFF');
+
+  clock.advance(5);
+  expect(await lastUse()).toBe(clock.in(-5));
+});
+
+/** Answers the connection that has committed since. */
+function watchForDatabase() {
+  const prepare = vi.spyOn(SqliteConnection.prototype, 'prepare');
+  return () => {
+    const commit = prepare.mock.calls.findIndex(([sql]) => sql === 'COMMIT');
+    const { database } = prepare.mock.contexts[commit] as SqliteConnection;
+    prepare.mockRestore();
+    return database;
+  };
+}

@@ -10,6 +10,7 @@ import type { PathTurns } from '../dispatch/path-turns.ts';
 import type { TaskEnds } from '../dispatch/task-ends.ts';
 import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
 import type { WorkerSightings } from '../dispatch/worker-sightings.ts';
+import type { KeyUses } from '../repository/api-keys.ts';
 import type { TaskCounts } from '../repository/statistics.ts';
 
 /** What the parts of one running core share. Everything but the engine is a hint that a restart rebuilds. */
@@ -24,6 +25,7 @@ export interface CoreContext {
   readonly feed: EventFeed;
   readonly ends: TaskEnds;
   readonly sightings: WorkerSightings;
+  readonly keyUses: KeyUses;
   readonly due: DueTimer;
   counts: TaskCounts;
   readonly waiting: WaitingCounts | null;

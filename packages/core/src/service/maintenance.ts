@@ -1,5 +1,6 @@
 import { Background } from '../dispatch/background.ts';
 import { DomainError } from '../domain-error.ts';
+import { saveKeyUses } from '../repository/api-keys.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
 import { probeWrites } from '../repository/probe-writes.ts';
 import { nextDue, promoteDue } from '../repository/promote-due.ts';
@@ -10,6 +11,7 @@ import { followPeers } from './peers.ts';
 
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
+const KEY_USES_MS = 60_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
@@ -23,6 +25,7 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   const diedAt = await lastSignOfLife(context.engine.reader);
   background.every(LEASE_SWEEP_MS, 'lease sweep', createLeaseSweep(context, diedAt));
   background.every(SIGHTINGS_MS, 'worker sightings', () => writeSightings(context));
+  background.every(KEY_USES_MS, 'uses of keys', () => writeKeyUses(context));
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
@@ -53,6 +56,7 @@ export async function runMaintenance(context: CoreContext): Promise<void> {
   await sweepLeases(context);
   await promoteDueTasks(context);
   await writeSightings(context);
+  await writeKeyUses(context);
   await removeOldTasks(context);
 }
 
@@ -102,6 +106,24 @@ async function isDone(write: Promise<void>): Promise<boolean> {
     if (error instanceof DomainError && error.code === 'UNAVAILABLE') return false;
     throw error;
   }
+}
+
+export async function writeKeyUses({ keyUses, commits }: CoreContext): Promise<void> {
+  const uses = [...keyUses];
+  keyUses.clear();
+  if (uses.length === 0) return;
+  try {
+    await commits.run(saveKeyUses, uses);
+  } catch (error) {
+    // A key that was used again meanwhile was used later.
+    for (const [keyId, at] of uses) if (!keyUses.has(keyId)) keyUses.set(keyId, at);
+    throw error;
+  }
+}
+
+/** Before a list that shows them. */
+export async function tryWriteKeyUses(context: CoreContext): Promise<void> {
+  await isDone(writeKeyUses(context));
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {

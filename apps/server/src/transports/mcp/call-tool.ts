@@ -4,7 +4,8 @@ import { toRefusal } from '../../refusal.ts';
 import { findTraceparent } from '../../traceparent.ts';
 import { validateInput } from '../../validate.ts';
 import { isToolResult, toErrorResult, toToolResult } from './answer.ts';
-import type { Ask } from './ask.ts';
+import type { Caller } from '../../caller.ts';
+import { requireAccess, type Ask } from './ask.ts';
 import { keepLease, type Holding } from './holding.ts';
 import { takesTasks } from './tasks-extension.ts';
 import type { McpTool, ToolCall } from './tool.ts';
@@ -26,6 +27,7 @@ const TICK_MS = 10_000;
 export async function callTool(options: {
   tool: McpTool;
   args: unknown;
+  caller: Caller;
   ask: Ask;
   exchange: Exchange;
   clientName: string | undefined;
@@ -36,6 +38,7 @@ export async function callTool(options: {
   const { name } = tool.definition;
   let isWaiting = false;
   try {
+    requireAccess(options.caller, tool.operations);
     const args = validateInput(tool, options.args ?? {});
     const wait = tool.describeWait?.(args);
     isWaiting = (wait?.seconds ?? 0) > 0;

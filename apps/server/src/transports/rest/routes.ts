@@ -86,14 +86,18 @@ function toStreamHandler(
     const input = validateInput(operation, readInput(request)) as StreamInput;
     const signal = connectionSignal(reply);
     const send = (start: string): void => {
-      const events = run({ ...input, last_event_id: start }, { signal }) as AsyncIterable<TaskEvent>;
+      const { caller } = request;
+      const events = run({ ...input, last_event_id: start }, { caller, signal }) as AsyncIterable<TaskEvent>;
       sendEventStream({ reply, events: toServerSentEvents(events), start, signal }).then(
         () => record(request, { status: 200, isWaiting: true }),
-        (error: unknown) => record(request, { status: 500, isWaiting: true, refusal: toRefusal(error, request.id) }),
+        (error: unknown) => {
+          const refusal = toRefusal(error, request.id);
+          record(request, { status: refusal.status, isWaiting: true, refusal });
+        },
       );
     };
-    if (input.last_event_id === undefined) eventPosition().then(send, (error) => refuse(error, request, reply));
-    else send(input.last_event_id);
+    const position = input.last_event_id === undefined ? eventPosition() : Promise.resolve(input.last_event_id);
+    position.then(send).catch((error: unknown) => refuse(error, request, reply));
   };
 }
 

@@ -55,7 +55,7 @@ export function registerTrpcRoutes(
       res: reply,
       path: pathOf(request),
       router,
-      createContext: () => ({ requestId: request.id }),
+      createContext: () => ({ requestId: request.id, caller: request.caller }),
       maxBatchSize: MAX_BATCH,
       allowMethodOverride: true,
       onError({ error }) {
