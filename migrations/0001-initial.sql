@@ -114,6 +114,14 @@ CREATE TABLE api_keys (
   key_id TEXT PRIMARY KEY,
   name TEXT NOT NULL,
   hash TEXT NOT NULL,
-  created_at BIGINT NOT NULL
+  roles TEXT NOT NULL,
+  path_prefixes TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT,
+  last_used_at BIGINT,
+  previous_hash TEXT,
+  previous_expires_at BIGINT
 );
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
+-- The secret from before a rotation, while it is still valid.
+CREATE INDEX api_keys_previous_hash ON api_keys (previous_hash) WHERE previous_hash IS NOT NULL;

@@ -2,7 +2,7 @@ import { defineConfig } from 'tsdown';
 import { wireDeclarations, wireRuntime } from './build/wire-module.ts';
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/trpc.ts'],
+  entry: ['src/index.ts', 'src/opentelemetry.ts', 'src/trpc.ts'],
   platform: 'neutral',
   target: 'es2022',
   dts: true,
@@ -20,6 +20,7 @@ export default defineConfig({
       },
     },
   ],
-  // All that runs is bundled: whoever installs the client installs nothing else. Only the types of `./trpc` name a package.
-  deps: { onlyBundle: ['@trpc/client', '@trpc/server'], neverBundle: [/^@trpc\/server$/] },
+  // What runs is bundled: whoever installs the client installs nothing else. Only `./opentelemetry` and the types of
+  // `./trpc` name packages, for those who have them anyway.
+  deps: { onlyBundle: ['@trpc/client', '@trpc/server'], neverBundle: [/^@trpc\/server$/, /^@opentelemetry\/api$/] },
 });

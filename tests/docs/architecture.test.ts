@@ -26,11 +26,14 @@ test('the data model has every index of the migrations, and no other', () => {
   expect(named.toSorted()).toEqual(findInMigrations(/CREATE (?:UNIQUE )?INDEX (\w+)/g).toSorted());
 });
 
-test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md'])('every file that %s names is there', (name) => {
-  const named = codesOf(readDocument(name)).filter((code) => IN_REPOSITORY.test(code) && code !== MADE_BY_USERS);
-  expect(named.length).toBeGreaterThan(0);
-  expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
-});
+test.each(['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'docs/threat-model.md'])(
+  'every file that %s names is there',
+  (name) => {
+    const named = codesOf(readDocument(name)).filter((code) => IN_REPOSITORY.test(code) && code !== MADE_BY_USERS);
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  },
+);
 
 const MADE_BY_USERS = 'config/local.toml';
 const IN_REPOSITORY = /^(packages|apps|examples|tests|scripts|config|migrations|bench)\/[\w./-]+$/;
@@ -46,5 +49,7 @@ function listTransitions(): string[] {
 function findInMigrations(pattern: RegExp): string[] {
   const folder = join(ROOT, 'migrations');
   const texts = readdirSync(folder).map((file) => readFileSync(join(folder, file), 'utf8'));
-  return texts.flatMap((text) => [...text.matchAll(pattern)].map(([, name = '']) => name));
+  const names = texts.flatMap((text) => [...text.matchAll(pattern)].map(([, name = '']) => name));
+  // An index whose columns differ between the engines stands there once for each.
+  return [...new Set(names)];
 }

@@ -5,15 +5,15 @@ import { afterEach, expect } from 'vitest';
 
 export const ROOT = join(import.meta.dirname, '../..');
 
-/** The Node that the project runs on, whatever runs the tests. */
-const PROJECT_NODE = join(ROOT, 'node_modules/node/bin/node');
+/** The Node that runs the tests: the project's own, or another one that is to be tried. */
+const NODE = process.execPath;
 
 /** What still runs, and how to end it for sure. */
 const started = new Map<ChildProcess, () => void>();
 
 /** Runs a source file as a process of its own, which the end of the test ends. */
 export function startNode(file: string, args: readonly string[], options: SpawnOptions): ChildProcess {
-  const child = spawn(PROJECT_NODE, ['--conditions=to-source', join(ROOT, file), ...args], options);
+  const child = spawn(NODE, ['--conditions=to-source', join(ROOT, file), ...args], options);
   return track(child, () => child.kill('SIGKILL'));
 }
 

@@ -68,6 +68,12 @@ export class ServerProcess {
     return join(this.folder, 'data', 'tasks.db');
   }
 
+  /** Of the running process. */
+  get pid(): number {
+    if (this.#child?.pid === undefined) throw new Error('the server was never started');
+    return this.#child.pid;
+  }
+
   get output(): string {
     return this.#output;
   }
@@ -152,14 +158,19 @@ export function runServer(env: Env): Promise<Ending> {
   return untilEnded(startServerProcess(env));
 }
 
+/** Runs a command of the server to its end. */
+export function runMain(args: readonly string[], env: Env): Promise<Ending> {
+  return untilEnded(startServerProcess(env, args));
+}
+
 export async function aTemporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'torc-e2e-'));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-function startServerProcess(env: Env): ChildProcess {
-  return startNode(MAIN, [], {
+function startServerProcess(env: Env, args: readonly string[] = []): ChildProcess {
+  return startNode(MAIN, args, {
     cwd: ROOT,
     env: {
       PATH: process.env['PATH'],

@@ -3,16 +3,20 @@ import cors, { type FastifyCorsOptions } from '@fastify/cors';
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { createAdmission } from './admission.ts';
 import { createAuthenticator } from './auth.ts';
+import { followCertificate, type CertificateFiles } from './certificate.ts';
 import { answerClientError } from './client-error.ts';
 import { createConnectionCloser } from './close-connections.ts';
 import type { Config } from './config/config.ts';
+import { capConnections } from './connection-cap.ts';
 import { createHealthCheck } from './health.ts';
 import { createHttpServer } from './http-server.ts';
+import { createKeyWatch } from './key-watch.ts';
+import { createKeyring } from './keyring.ts';
 import type { Logger } from './logging.ts';
 import { refuseOtherMethods } from './method-not-allowed.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { bindOperations } from './operations.ts';
-import { createRateLimiter } from './rate-limit.ts';
+import { createRateLimiter, type RateLimiter } from './rate-limit.ts';
 import { readJsonBody } from './read-json.ts';
 import { createRecorders } from './record-request.ts';
 import { takeRequestId } from './request-id.ts';
@@ -21,6 +25,7 @@ import { registerMcpRoutes, type CreateMcpServer } from './transports/mcp/routes
 import { registerOpenApiRoutes } from './transports/openapi/routes.ts';
 import { createRestRefuser, registerRestRoutes } from './transports/rest/routes.ts';
 import { registerTrpcRoutes } from './transports/trpc/routes.ts';
+import type { Tracing } from './tracing/tracing.ts';
 import { version } from './version.ts';
 
 /** 100 names of operations, comma after comma, in the URL of a tRPC batch. */
@@ -29,6 +34,7 @@ const MAX_PARAM_LENGTH = 5000;
 /**
  * The HTTP side of the service, not yet listening. Closing it drains the core first; the core stays open.
  * @param metrics whose observer the core was opened with; without it the core's own numbers stay zero.
+ * @param tracing whose part for the core the core was opened with.
  * @param createMcpServer in place of the MCP door's own; for the fixtures of its conformance test.
  */
 export function buildApp(options: {
@@ -36,15 +42,17 @@ export function buildApp(options: {
   config: Config;
   logger: Logger;
   metrics?: Metrics;
+  tracing?: Tracing | undefined;
   createMcpServer?: CreateMcpServer;
 }): FastifyInstance {
-  const { core, config, logger, metrics = createMetrics() } = options;
+  const { core, config, logger, metrics = createMetrics(), tracing } = options;
   const { security, server } = config;
   let isDraining = false;
 
   const app = fastify({
     serverFactory: (listener) => createHttpServer(server, listener),
     bodyLimit: server.body_limit,
+    trustProxy: security.trusted_proxies.length > 0 && security.trusted_proxies,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     exposeHeadRoutes: false,
     // Requests on connections that are still open are answered to the last.
@@ -59,27 +67,47 @@ export function buildApp(options: {
   });
 
   const connections = createConnectionCloser(app.server);
+  capConnections(app.server, server.max_connections, logger);
+  if (server.tls_cert !== undefined && server.tls_key !== undefined) {
+    serveOverTls(app, { cert: server.tls_cert, key: server.tls_key }, logger);
+  }
   metrics.watch(core);
   const recorderOf = createRecorders({ metrics, logger });
   const refuse = createRestRefuser(recorderOf('other', 'none'));
   const authenticator = security.enable_auth
     ? createAuthenticator({ keys: core.keys, adminKey: security.admin_key })
     : undefined;
-  const requestsPerMinute = security.rate_limit_requests_per_minute;
-  const limiter = requestsPerMinute > 0 ? createRateLimiter({ requestsPerMinute }) : undefined;
-  const admit = createAdmission({ authenticator, limiter });
+  const admit = createAdmission({
+    authenticator,
+    limiter: limiterOf(security.rate_limit_requests_per_minute),
+    strangers: limiterOf(security.rate_limit_unauthenticated_per_minute),
+  });
   const health = createHealthCheck({
     core,
     version,
     isDraining: () => isDraining,
     countConnections: () => countConnections(app),
   });
-  const endpoints = bindOperations(core, health);
+  const watch = createKeyWatch({
+    keys: core.keys,
+    onEnd: (hash) => authenticator?.forget((caller) => caller.hash === hash),
+  });
+  const keyring = createKeyring({
+    keys: core.keys,
+    mustKeepAdmin: security.admin_key === undefined,
+    onChange(key_id) {
+      authenticator?.forget((caller) => caller.key_id === key_id);
+      return watch.look();
+    },
+  });
+  const operations = bindOperations({ core, health, keyring, watch });
+  const endpoints = tracing ? tracing.traceOperations(operations) : operations;
 
   const urls = new Set<string>();
   app.addHook('onRoute', ({ url }) => void urls.add(url));
   app.decorateRequest('startedAt', 0);
   app.decorateRequest('caller', null);
+  tracing?.traceRequests(app);
   app.addHook('onRequest', (request, reply, done) => {
     prepare(request, reply);
     // Before the body is read: whatever it holds, there is nobody to read it.
@@ -96,6 +124,7 @@ export function buildApp(options: {
     endpoints,
     admit,
     recorderOf,
+    watch,
     allowedHosts: security.allowed_hosts,
     allowedOrigins: security.cors_origins,
     createServer: options.createMcpServer,
@@ -116,6 +145,25 @@ export function buildApp(options: {
     done();
   });
   return app;
+}
+
+function limiterOf(requestsPerMinute: number): RateLimiter | undefined {
+  return requestsPerMinute > 0 ? createRateLimiter({ requestsPerMinute }) : undefined;
+}
+
+/** Browsers that were here once come back over TLS alone, whatever a link or a user says. */
+const STRICT_TRANSPORT = 'max-age=31536000';
+
+function serveOverTls(app: FastifyInstance, files: CertificateFiles, logger: Logger): void {
+  const certificate = followCertificate({ server: app.server, files, logger });
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('strict-transport-security', STRICT_TRANSPORT);
+    done();
+  });
+  app.addHook('onClose', (_app, done) => {
+    certificate.stop();
+    done();
+  });
 }
 
 /** What every answer carries, whoever gives it. */

@@ -1,13 +1,16 @@
-import { hash as digest, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ApiKey, ApiKeys } from '@task-orchestrator/core';
-
-/** Who calls: the key, never its secret. */
-export type Caller = Pick<ApiKey, 'key_id' | 'name'>;
+import type { ApiKeys } from '@task-orchestrator/core';
+import type { Caller } from './caller.ts';
+import { hashSecret } from './key-secret.ts';
 
 export interface Authenticator {
   /** At once when the key was seen lately, else after asking the database; `undefined` for an unknown key. */
   find(secret: string): Caller | undefined | Promise<Caller | undefined>;
+  /** Whether the key was valid before, or can be told without the database. */
+  isFamiliar(secret: string): boolean;
+  /** Keys have changed: what is remembered of these is looked up anew. They stay familiar until that finds nothing. */
+  forget(isMeant: (caller: Caller) => boolean): void;
 }
 
 /** How long a key that was added or removed may go unnoticed. */
@@ -15,7 +18,13 @@ const VALID_MS = 5000;
 const MAX_CACHED = 1000;
 const MAX_SECRET_LENGTH = 512;
 
-const CONFIGURED: Caller = { key_id: 'configured', name: 'security.admin_key' };
+const CONFIGURED: Caller = {
+  key_id: 'configured',
+  name: 'security.admin_key',
+  roles: ['admin'],
+  scope: undefined,
+  hash: null,
+};
 
 /**
  * Looks keys up by their SHA-256: what timing tells about a hash tells nothing about the key. Secrets that were looked up
@@ -28,22 +37,35 @@ export function createAuthenticator(options: {
   now?: () => number;
 }): Authenticator {
   const { keys, adminKey, now = performance.now.bind(performance) } = options;
-  const adminHash = adminKey === undefined ? undefined : Buffer.from(hashKey(adminKey));
+  const adminHash = adminKey === undefined ? undefined : Buffer.from(hashSecret(adminKey));
   // Apart, so that a flood of guesses cannot push real keys out.
   const known = new RecentMap<Caller>(MAX_CACHED, VALID_MS);
   const unknown = new RecentMap<true>(MAX_CACHED, VALID_MS);
 
-  async function findStored(hash: string): Promise<Caller | undefined> {
-    if (adminHash && timingSafeEqual(Buffer.from(hash), adminHash)) return CONFIGURED;
+  const isAdmin = (hash: string) => adminHash !== undefined && timingSafeEqual(Buffer.from(hash), adminHash);
+
+  /** Grows with each key that has changed: what was looked up before is not remembered after. */
+  let changes = 0;
+
+  async function findStored(hash: string): Promise<{ caller: Caller; remainingMs: number } | undefined> {
+    if (isAdmin(hash)) return { caller: CONFIGURED, remainingMs: Infinity };
     const key = await keys.findByHash(hash);
-    return key && { key_id: key.key_id, name: key.name };
+    if (!key) return undefined;
+    const { key_id, name, roles, path_prefixes, remainingMs } = key;
+    return {
+      caller: { key_id, name, roles, scope: path_prefixes.length > 0 ? path_prefixes : undefined, hash },
+      remainingMs,
+    };
   }
 
   async function load(secret: string): Promise<Caller | undefined> {
-    const caller = await findStored(hashKey(secret));
-    if (caller) known.set(secret, caller, now());
-    else unknown.set(secret, true, now());
-    return caller;
+    const before = changes;
+    const found = await findStored(hashSecret(secret));
+    if (!found) {
+      known.delete(secret);
+      unknown.set(secret, true, now());
+    } else if (changes === before) known.set(secret, found.caller, now(), found.remainingMs);
+    return found?.caller;
   }
 
   return {
@@ -53,12 +75,12 @@ export function createAuthenticator(options: {
       if (caller || unknown.get(secret, now())) return caller;
       return load(secret);
     },
+    isFamiliar: (secret) => known.has(secret) || (secret.length <= MAX_SECRET_LENGTH && isAdmin(hashSecret(secret))),
+    forget(isMeant) {
+      changes++;
+      known.expireWhere(isMeant);
+    },
   };
-}
-
-/** SHA-256 as lower-case hex, as keys are stored. */
-export function hashKey(secret: string): string {
-  return digest('sha256', secret);
 }
 
 /** The key that a request shows: `Authorization: Bearer` or `x-api-key`. */
@@ -87,10 +109,23 @@ class RecentMap<Value> {
     return entry && entry.until > now ? entry.value : undefined;
   }
 
-  set(key: string, value: Value, now: number): void {
+  /** Also when it is no longer valid. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  delete(key: string): void {
     this.#entries.delete(key);
-    this.#entries.set(key, { value, until: now + this.#validMs });
+  }
+
+  set(key: string, value: Value, now: number, atMostMs = Infinity): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, { value, until: now + Math.min(this.#validMs, atMostMs) });
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > this.#maxSize && oldest !== undefined) this.#entries.delete(oldest);
+  }
+
+  expireWhere(isMeant: (value: Value) => boolean): void {
+    for (const entry of this.#entries.values()) if (isMeant(entry.value)) entry.until = -Infinity;
   }
 }

@@ -8,6 +8,8 @@ import { wrapError } from './transports/rest/envelope.ts';
 /** Answers what Node could not read as HTTP, in the envelope like everything else, and closes the connection. */
 export function answerClientError(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  // Nothing can be said before hands are shaken, and an answer would wait for it for ever.
+  if (/^ERR_(TLS|SSL)_/.test(error.code)) return void socket.destroy();
   // An answer that has begun cannot be taken back.
   const { _httpMessage: answer } = socket as Socket & { _httpMessage?: { headersSent?: boolean } };
   if (!socket.writable || answer?.headersSent) return void socket.destroy(error);

@@ -10,16 +10,33 @@ const SWEEP_MS = 50;
  */
 export function createConnectionCloser(server: Server): { start(): void } {
   const unused = new Set<Socket>();
-  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
+  const shaking = new Map<string, Socket>();
+  const isTls = server instanceof TlsServer;
+  server.on('connection', (socket: Socket) => {
+    if (isTls) remember(shaking, socket);
+  });
+  server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
+    shaking.delete(peerOf(socket));
     unused.add(socket);
     socket.once('close', () => unused.delete(socket));
   });
   server.on('request', ({ socket }: IncomingMessage) => unused.delete(socket));
   return {
     start() {
-      for (const socket of unused) socket.destroy();
+      for (const socket of [...unused, ...shaking.values()]) socket.destroy();
       const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS);
       server.once('close', () => clearInterval(sweep));
     },
   };
+}
+
+/** By peer: the socket that comes out of a handshake is another one. */
+function remember(shaking: Map<string, Socket>, socket: Socket): void {
+  const peer = peerOf(socket);
+  shaking.set(peer, socket);
+  socket.once('close', () => shaking.delete(peer));
+}
+
+function peerOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }

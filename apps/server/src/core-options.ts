@@ -1,10 +1,14 @@
-import type { CoreObserver, CoreOptions } from '@task-orchestrator/core';
+import type { CoreObserver, CoreOptions, CoreTracer } from '@task-orchestrator/core';
 import { ConfigError } from './config/config-error.ts';
 import type { Config } from './config/config.ts';
 import { parseDatabaseUrl } from './config/database-url.ts';
 
 /** The configuration in the core's words. */
-export function toCoreOptions({ database, task }: Config, observer: CoreObserver = {}): CoreOptions {
+export function toCoreOptions(
+  { database, task }: Config,
+  observer: CoreObserver = {},
+  tracer?: CoreTracer,
+): CoreOptions {
   return {
     database: toDatabaseOptions(database),
     task: {
@@ -19,6 +23,7 @@ export function toCoreOptions({ database, task }: Config, observer: CoreObserver
       maxLogBytes: task.max_log_bytes,
     },
     observer,
+    tracer,
   };
 }
 

@@ -3,6 +3,9 @@ export function explainStartFailure(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code, path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   const place = path ?? 'the folder of database.url';
+  if (code?.startsWith('SQLITE_IOERR')) {
+    return `The database cannot be read or written: ${oneLine(error.message)} (${code}); is its disk full?`;
+  }
   switch (code) {
     case 'EADDRINUSE':
       return `Port ${port} on ${address} is taken: choose another with server.port (APP_SERVER_PORT)`;

@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { ApiKeys } from '@task-orchestrator/core';
-import { hashKey } from './auth.ts';
+import { createSecret, hashSecret } from './key-secret.ts';
 
 export interface FirstKey {
   key: string;
@@ -20,11 +19,11 @@ export async function createFirstKey(options: {
 }): Promise<FirstKey | undefined> {
   const { keys, databasePath } = options;
   if ((await keys.count()) > 0) return undefined;
-  const key = `tok_${randomBytes(32).toString('base64url')}`;
+  const key = createSecret();
   const file = databasePath === undefined ? undefined : join(dirname(databasePath), 'admin.key');
   // The file first: a crash in between leaves a useless file, not a service that nobody can enter.
   if (file !== undefined) writeSecret(file, key);
-  const inserted = await keys.insertFirst({ name: 'admin', hash: hashKey(key) });
+  const inserted = await keys.insertFirst({ name: 'admin', hash: hashSecret(key) });
   // Another server on the same database was first.
   return inserted === null ? undefined : { key, file };
 }

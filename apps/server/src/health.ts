@@ -1,10 +1,13 @@
 import type { Health } from '@task-orchestrator/contract';
 import type { Core } from '@task-orchestrator/core';
+import { shareRecent } from './share-recent.ts';
 
 export interface HealthCheck {
   get(): Promise<Health>;
   /** Whether to send traffic here: not while the server is ending or cannot reach its database. */
   isReady(): Promise<boolean>;
+  /** Why writes are refused while reads go on, as with a full disk; null while they go through. */
+  writeProblem(): string | null;
 }
 
 type DatabaseState = Health['components']['database'];
@@ -27,12 +30,13 @@ export function createHealthCheck(options: {
   return {
     async get() {
       const [database, connections] = await Promise.all([checkDatabase(), countConnections()]);
+      const problem = core.writeProblem();
       return {
-        status: database.healthy ? 'healthy' : 'unhealthy',
+        status: !database.healthy ? 'unhealthy' : problem === null ? 'healthy' : 'degraded',
         timestamp: new Date().toISOString(),
         version,
         uptime: formatUptime((performance.now() - startedAt) / 1000),
-        components: { database },
+        components: { database: { ...database, ...(problem !== null && { problem }) } },
         metrics: {
           memory_usage: `${Math.round(process.memoryUsage.rss() / 2 ** 20)}MB`,
           cpu_usage: measureCpu(),
@@ -41,6 +45,7 @@ export function createHealthCheck(options: {
         },
       };
     },
+    writeProblem: () => core.writeProblem(),
     isReady: async () => !isDraining() && (await checkDatabase()).healthy,
   };
 }
@@ -78,17 +83,6 @@ const isFalse = () => false;
 
 function afterTimeout(ms: number): Promise<boolean> {
   return new Promise((resolve) => setTimeout(resolve, ms, false).unref());
-}
-
-function shareRecent<Value>(load: () => Promise<Value>, validMs: number): () => Promise<Value> {
-  let shared: Promise<Value> | undefined;
-  let loadedAt = -Infinity;
-  return () => {
-    const now = performance.now();
-    if (shared && now - loadedAt < validMs) return shared;
-    loadedAt = now;
-    return (shared = load());
-  };
 }
 
 /** Percent of one core since it was asked last, one decimal. */

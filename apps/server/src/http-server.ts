@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
-import http, { type RequestListener, type Server } from 'node:http';
+import http, { type OutgoingMessage, type RequestListener, type Server } from 'node:http';
 import https from 'node:https';
+import type { Socket } from 'node:net';
+import { readCertificate } from './certificate.ts';
 import type { ServerConfig } from './config/config.ts';
 
 /** A work directory of 4,096 characters, percent-encoded, fits several times. */
@@ -8,7 +9,7 @@ const MAX_HEADER_BYTES = 32 * 1024;
 /** Longer than clients and load balancers keep idle connections, so that they close first and no request is lost. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** HTTP, or HTTPS with a certificate. The timeout is for requests to arrive; answers take the time they take. */
+/** HTTP, or HTTPS with a certificate. The timeout is for what clients do; answers take the time they take. */
 export function createHttpServer(config: ServerConfig, listener: RequestListener): Server {
   const timeoutMs = config.timeout * 1000;
   const options = {
@@ -18,10 +19,26 @@ export function createHttpServer(config: ServerConfig, listener: RequestListener
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionsCheckingInterval: Math.min(timeoutMs, 5000),
   };
-  if (config.tls_cert === undefined || config.tls_key === undefined) return http.createServer(options, listener);
-  const cert = readFileSync(config.tls_cert);
-  const key = readFileSync(config.tls_key);
-  return asHttpServer(https.createServer({ ...options, cert, key }, listener));
+  const { tls_cert: cert, tls_key: key } = config;
+  const server =
+    cert === undefined || key === undefined
+      ? http.createServer(options, listener)
+      : asHttpServer(
+          https.createServer({ ...options, ...readCertificate({ cert, key }), handshakeTimeout: timeoutMs }, listener),
+        );
+  server.timeout = timeoutMs;
+  server.on('timeout', closeIfStalled);
+  return server;
+}
+
+/**
+ * Of a connection on which nothing has moved for a while. One that waits for us stays: a long poll, a quiet stream. One on
+ * which nothing is asked, or whose client does not take its answer, is closed.
+ */
+function closeIfStalled(socket: Socket): void {
+  const { _httpMessage: answer } = socket as Socket & { _httpMessage?: OutgoingMessage | null };
+  const isTaken = socket.writableLength === 0 && (answer?.writableLength ?? 0) === 0;
+  if (!answer || !isTaken) socket.destroy();
 }
 
 /** Fastify uses what both kinds of server have. */

@@ -13,9 +13,16 @@ export type { Logger } from 'pino';
 /** Every logger of the server: the root, and one per component whose lines carry `component`. */
 export type Loggers = Record<'root' | 'http' | 'auth' | 'database' | 'background', Logger>;
 
-/** Declares all loggers of the server, on one destination. */
-export const createLoggers = (config: LoggingConfig, destination?: DestinationStream): Loggers => {
-  const root = createLogger(config, destination);
+/**
+ * Declares all loggers of the server, on one destination.
+ * @param fields for every line: asked when it is written
+ */
+export const createLoggers = (
+  config: LoggingConfig,
+  destination?: DestinationStream,
+  fields?: () => object,
+): Loggers => {
+  const root = createLogger(config, destination, fields);
   return {
     root,
     http: root.child({ component: 'http' }),
@@ -33,6 +40,7 @@ export const createLoggers = (config: LoggingConfig, destination?: DestinationSt
 export const createLogger = (
   config: LoggingConfig,
   destination: DestinationStream = openDestination(config.file),
+  fields?: () => object,
 ): Logger =>
   pino(
     {
@@ -40,12 +48,13 @@ export const createLogger = (
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: { streamWrite: maskCredentials },
+      ...(fields && { mixin: fields }),
     },
     config.format === 'pretty' ? prettify(destination, config.file === undefined && isColorSupported) : destination,
   );
 
 const credentialNames =
-  'authorization|(?:set-)?cookie|(?:x-)?api[_-]?key|lease[_-]?token|admin_key|encryption_key|password';
+  'authorization|(?:set-)?cookie|(?:x-)?api[_-]?key|lease[_-]?token|admin_key|encryption_key|password|secret';
 const credential = new RegExp(`"(${credentialNames})":\\s*(?:"(?:[^"\\\\]|\\\\.)*"|\\[[^\\]]*\\])`, 'gi');
 const bearer = /\bBearer +[\w.~+/=-]+/gi;
 

@@ -2,6 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { TaskEvent } from '@task-orchestrator/contract';
 import type { Core, CoreObserver } from '@task-orchestrator/core';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { showBacklog } from './backlog-gauges.ts';
 import { createResponseTimes, type ResponseTimes } from './response-times.ts';
 
 export interface Metrics {
@@ -29,7 +30,10 @@ export function createMetrics(): Metrics {
     observer: { ...observeCommits(registry), onEvents: countEvents(registry) },
     contentType: registry.contentType,
     responseTimes: createResponseTimes(registry),
-    watch: (core) => showGauges(registry, core),
+    watch(core) {
+      showGauges(registry, core);
+      showBacklog(registry, core);
+    },
     render: () => registry.metrics(),
     stop: () => loopDelay.disable(),
   };
@@ -111,6 +115,23 @@ function showGauges(registry: Registry, core: Core): void {
     registers,
     collect() {
       this.set(core.gauges().tasks.working);
+    },
+  });
+  new Gauge({
+    name: 'database_writable',
+    help: '0 while the database refuses writes, as with a full disk',
+    registers,
+    collect() {
+      this.set(core.writeProblem() === null ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: 'tasks_waiting',
+    help: 'Waiting tasks of each priority',
+    labelNames: ['priority'],
+    registers,
+    collect() {
+      for (const [priority, count] of Object.entries(core.gauges().waiting)) this.set({ priority }, count);
     },
   });
   new Gauge({

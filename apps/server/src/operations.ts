@@ -1,12 +1,22 @@
 import { operations, type Operation, type OperationKind, type Operations } from '@task-orchestrator/contract';
 import type { Core } from '@task-orchestrator/core';
 import type { z } from 'zod';
+import { authorize } from './authorize.ts';
+import type { Caller } from './caller.ts';
 import type { HealthCheck } from './health.ts';
+import { holdCall, holdStream } from './hold-open.ts';
+import type { KeyWatch } from './key-watch.ts';
+import type { Keyring } from './keyring.ts';
+import { withTrace } from './traceparent.ts';
 
 /** What a door tells an operation beside its input: plain data, so that nothing of a door leaks into types. */
 export interface OperationContext {
+  /** Null where nobody was asked for a key: then only public operations answer. */
+  readonly caller: Caller | null;
   /** Given to operations that wait; aborts when the caller is gone. */
   readonly signal?: AbortSignal | undefined;
+  /** The trace that the caller is in (W3C Trace Context): goes with the tasks that it creates. */
+  readonly traceparent?: string | undefined;
 }
 export interface StreamContext extends OperationContext {
   readonly signal: AbortSignal;
@@ -21,34 +31,44 @@ type Handlers = {
   [Group in keyof Operations]: { [Name in keyof Operations[Group]]: Handler<Operations[Group][Name]> };
 };
 
-function bindHandlers(core: Core, health: HealthCheck) {
+function bindHandlers({ core, health, keyring }: Services) {
   return {
     tasks: {
-      create: (input) => core.createTask(input),
-      createMany: (input) => core.createTasks(input),
-      get: (input) => core.getTask(input),
-      list: (input) => core.listTasks(input),
-      next: (input, { signal }) => core.acquireNextTask(input, signal),
-      acquire: (input, { signal }) => core.acquireTasks(input, signal),
-      heartbeat: (input) => core.heartbeat(input),
-      heartbeatMany: (input) => core.heartbeatMany(input),
-      complete: (input) => core.completeTask(input),
-      completeMany: (input) => core.completeTasks(input),
-      fail: (input) => core.failTask(input),
-      release: (input) => core.releaseTask(input),
-      cancel: (input) => core.cancelTask(input),
-      retry: (input) => core.retryTask(input),
-      cancelMany: (input) => core.cancelTasks(input),
-      retryMany: (input) => core.retryTasks(input),
-      appendLog: (input) => core.appendLog(input),
-      logs: (input) => core.listLogs(input),
-      events: (input) => core.listEvents(input),
-      wait: (input, { signal }) => core.waitForTasks(input, signal),
+      create: (input, { caller, traceparent }) => core.createTask(withTrace(input, traceparent), caller?.scope),
+      createMany: ({ tasks }, { caller, traceparent }) =>
+        core.createTasks(
+          { tasks: traceparent === undefined ? tasks : tasks.map((task) => withTrace(task, traceparent)) },
+          caller?.scope,
+        ),
+      get: (input, { caller }) => core.getTask(input, caller?.scope),
+      list: (input, { caller }) => core.listTasks(input, caller?.scope),
+      next: (input, { signal, caller }) => core.acquireNextTask(input, signal, caller?.scope),
+      acquire: (input, { signal, caller }) => core.acquireTasks(input, signal, caller?.scope),
+      heartbeat: (input, { caller }) => core.heartbeat(input, caller?.scope),
+      heartbeatMany: (input, { caller }) => core.heartbeatMany(input, caller?.scope),
+      complete: (input, { caller }) => core.completeTask(input, caller?.scope),
+      completeMany: (input, { caller }) => core.completeTasks(input, caller?.scope),
+      fail: (input, { caller }) => core.failTask(input, caller?.scope),
+      release: (input, { caller }) => core.releaseTask(input, caller?.scope),
+      cancel: (input, { caller }) => core.cancelTask(input, caller?.scope),
+      retry: (input, { caller }) => core.retryTask(input, caller?.scope),
+      cancelMany: (input, { caller }) => core.cancelTasks(input, caller?.scope),
+      retryMany: (input, { caller }) => core.retryTasks(input, caller?.scope),
+      appendLog: (input, { caller }) => core.appendLog(input, caller?.scope),
+      logs: (input, { caller }) => core.listLogs(input, caller?.scope),
+      events: (input, { caller }) => core.listEvents(input, caller?.scope),
+      wait: (input, { signal, caller }) => core.waitForTasks(input, signal, caller?.scope),
     },
-    events: { stream: (input, { signal }) => core.streamEvents(input, signal) },
-    workers: { list: (input) => core.listWorkers(input) },
-    paths: { list: (input) => core.listPaths(input), set: (input) => core.setPath(input) },
-    stats: { get: () => core.getStatistics() },
+    events: { stream: (input, { signal, caller }) => core.streamEvents(input, signal, caller?.scope) },
+    workers: { list: (input, { caller }) => core.listWorkers(input, caller?.scope) },
+    paths: { list: (input, { caller }) => core.listPaths(input, caller?.scope), set: (input) => core.setPath(input) },
+    keys: {
+      create: (input) => keyring.create(input),
+      list: (input) => keyring.list(input),
+      revoke: (input) => keyring.revoke(input),
+      rotate: (input) => keyring.rotate(input),
+    },
+    stats: { get: (_input, { caller }) => core.getStatistics(caller?.scope) },
     health: { get: () => health.get() },
   } satisfies Handlers;
 }
@@ -59,7 +79,10 @@ export interface CallEndpoint {
   readonly name: string;
   readonly kind: 'query' | 'mutation';
   readonly operation: Operation;
-  /** @param input has passed `operation.input`. */
+  /**
+   * Refuses who may not ask; that may be thrown at once, before there is a promise.
+   * @param input has passed `operation.input`.
+   */
   readonly run: (input: unknown, context: OperationContext) => Promise<unknown>;
 }
 export interface StreamEndpoint {
@@ -69,19 +92,65 @@ export interface StreamEndpoint {
   readonly run: (input: unknown, context: StreamContext) => AsyncIterable<unknown>;
 }
 
-/** Every operation, bound to the core, in the order of the contract. */
-export function bindOperations(core: Core, health: HealthCheck): readonly Endpoint[] {
-  const handlers: Record<string, Record<string, unknown>> = bindHandlers(core, health);
+export interface Services {
+  core: Core;
+  health: HealthCheck;
+  keyring: Keyring;
+  watch: KeyWatch;
+}
+
+/** Every operation, bound to the core and to what its caller may do, in the order of the contract. */
+export function bindOperations(services: Services): readonly Endpoint[] {
+  const handlers: Record<string, Record<string, unknown>> = bindHandlers(services);
   return Object.entries(operations).flatMap(([group, members]: [string, Record<string, Operation>]) =>
-    Object.entries(members).map(([name, operation]) =>
-      toEndpoint(`${group}.${name}`, operation, handlers[group]?.[name]),
-    ),
+    Object.entries(members).map(([name, operation]) => {
+      const bound = { name: `${group}.${name}`, operation, watch: services.watch };
+      const handler = handlers[group]?.[name];
+      return operation.kind === 'subscription'
+        ? toStreamEndpoint({ ...bound, handle: asHandler<StreamEndpoint['run']>(handler) })
+        : toCallEndpoint({ ...bound, handle: asHandler<CallEndpoint['run']>(handler) });
+    }),
   );
 }
 
 /** `satisfies Handlers` guarantees that the handler at an operation's place takes its input and has its kind. */
-function toEndpoint(name: string, operation: Operation, run: unknown): Endpoint {
-  return { name, kind: operation.kind, operation, run } as Endpoint;
+function asHandler<Run>(handler: unknown): Run {
+  return handler as Run;
+}
+
+interface Bound<Run> {
+  readonly name: string;
+  readonly operation: Operation;
+  readonly watch: KeyWatch;
+  readonly handle: Run;
+}
+
+function toCallEndpoint({ name, operation, watch, handle }: Bound<CallEndpoint['run']>): CallEndpoint {
+  return {
+    name,
+    kind: operation.kind === 'query' ? 'query' : 'mutation',
+    operation,
+    run(input, context) {
+      const { caller, signal } = context;
+      authorize(name, operation, caller);
+      if (signal === undefined || caller === null || caller.hash === null) return handle(input, context);
+      return holdCall({ watch, caller, signal, run: (signal) => handle(input, { ...context, signal }) });
+    },
+  };
+}
+
+function toStreamEndpoint({ name, operation, watch, handle }: Bound<StreamEndpoint['run']>): StreamEndpoint {
+  return {
+    name,
+    kind: 'subscription',
+    operation,
+    run(input, context) {
+      const { caller, signal } = context;
+      authorize(name, operation, caller);
+      if (caller === null || caller.hash === null) return handle(input, context);
+      return holdStream({ watch, caller, signal, run: (signal) => handle(input, { ...context, signal }) });
+    },
+  };
 }
 
 /** Whether the caller asked to wait; only then must its going away be noticed. */

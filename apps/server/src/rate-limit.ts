@@ -12,6 +12,8 @@ export interface RateLimiter {
   readonly requestsPerMinute: number;
   /** Takes `calls` from the caller's bucket, all or none. */
   take(caller: string, calls: number): Allowance;
+  /** Puts back what was taken in advance. */
+  giveBack(caller: string, calls: number): void;
 }
 
 const MAX_CALLERS = 100_000;
@@ -53,6 +55,10 @@ export function createRateLimiter(options: { requestsPerMinute: number; now?: ()
         resetSeconds: Math.ceil((capacity - bucket.tokens) / perMs / 1000),
         retryAfterSeconds: Math.max(1, Math.ceil((cost - bucket.tokens) / perMs / 1000)),
       };
+    },
+    giveBack(caller, calls) {
+      const bucket = buckets.get(caller);
+      if (bucket) bucket.tokens = Math.min(capacity, bucket.tokens + calls);
     },
   };
 }

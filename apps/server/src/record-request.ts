@@ -7,6 +7,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Monotonic milliseconds. */
     startedAt: number;
+    /** Of the span of the request; only there when it is traced. */
+    traceId?: string;
   }
 }
 
@@ -33,6 +35,7 @@ export function createRecorders(options: { metrics: Metrics; logger: Logger }): 
   function log(request: FastifyRequest, operation: string, ms: number, { status, refusal, isWaiting }: Outcome): void {
     const line = () => ({
       request_id: request.id,
+      ...(request.traceId !== undefined && { trace_id: request.traceId }),
       method: request.method,
       path: request.url.split('?', 1)[0],
       operation,

@@ -1,5 +1,5 @@
 import { HTTP_STATUS, type ErrorBody, type ErrorCode } from '@task-orchestrator/contract';
-import { DomainError, isOutage } from '@task-orchestrator/core';
+import { describeOutage, DomainError, isOutage } from '@task-orchestrator/core';
 
 /** An error as a caller may see it. */
 export interface Refusal {
@@ -17,7 +17,7 @@ export function toRefusal(error: unknown, requestId: string): Refusal {
   const known = findFastifyRefusal(error);
   if (known) return refuse(known);
   if (isOutage(error)) {
-    const message = 'the database cannot be reached right now; try again';
+    const message = `${describeOutage(error)}; try again`;
     return { ...refuse({ code: 'UNAVAILABLE', message, details: null }), cause: error };
   }
   return {

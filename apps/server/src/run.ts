@@ -5,12 +5,13 @@ import { copyBetween } from './copy-between.ts';
 import { printConfig } from './config/print-config.ts';
 import { toCoreOptions } from './core-options.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
-import { runMcp } from './mcp-stdio/run-mcp.ts';
 import { startServer } from './start-server.ts';
 import { version } from './version.ts';
 
 const USAGE = `Usage: main [options]
        main mcp [options]   (MCP on stdin and stdout; see main mcp --help)
+       main backup <file>   (copies the SQLite database, also while the server runs; see main backup --help)
+       main restore <file>  (puts a backup in its place; see main restore --help)
 
 Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KEY>.
 
@@ -27,12 +28,22 @@ Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KE
 /** Does what the command line asks for. What keeps the server from starting is told in one line, with exit code 1. */
 export async function run(args: string[]): Promise<void> {
   try {
-    if (args[0] === 'mcp') await runMcp(args.slice(1));
+    const [command = '', ...rest] = args;
+    const runCommand = await findCommand(command);
+    if (runCommand) await runCommand(rest);
     else await dispatch(readOptions(args));
   } catch (error) {
     process.stderr.write(`${explainStartFailure(error)}\n`);
     process.exit(1);
   }
+}
+
+/** Loaded when asked for: a server carries none of them. */
+async function findCommand(name: string): Promise<((args: string[]) => Promise<void>) | undefined> {
+  if (name === 'mcp') return (await import('./mcp-stdio/run-mcp.ts')).runMcp;
+  if (name === 'backup') return (await import('./back-up.ts')).runBackup;
+  if (name === 'restore') return (await import('./restore.ts')).runRestore;
+  return undefined;
 }
 
 type Options = ReturnType<typeof readOptions>;
@@ -66,8 +77,10 @@ async function dispatch(options: Options): Promise<void> {
     return void process.stdout.write('The database schema is up to date\n');
   }
   outliveReaders();
-  const server = await startServer(loaded.config);
-  stopOnSignal(() => server.stop());
+  const starting = startServer(loaded.config);
+  // Before it has started, since a signal that process 1 of a container does not handle is lost.
+  stopOnSignal(async () => (await starting).stop());
+  await starting;
 }
 
 /** That nobody reads what it prints is no reason for a server to end; unheard, the error of the stream would be one. */

@@ -7,6 +7,7 @@ import { toCoreOptions } from './core-options.ts';
 import { createFirstKey, type FirstKey } from './first-key.ts';
 import { createLoggers, type Loggers } from './logging.ts';
 import { createMetrics } from './metrics.ts';
+import type { Tracing } from './tracing/tracing.ts';
 import { version } from './version.ts';
 
 export interface RunningServer {
@@ -20,24 +21,29 @@ const GRACE_MS = 8000;
 
 /** Opens the database, listens, and says where; on the first start also with which key. */
 export async function startServer(config: Config): Promise<RunningServer> {
-  const loggers = createLoggers(config.logging);
+  const tracing = await startTracing(config, (err) =>
+    loggers.root.warn({ err }, 'spans cannot be exported; they are dropped'),
+  );
+  const loggers = createLoggers(config.logging, undefined, tracing && (() => tracing.logFields()));
   // Logs in JSON are read by machines: what is for people goes beside them.
   const screen = config.logging.format === 'json' ? process.stderr : process.stdout;
   const metrics = createMetrics();
   const observer = {
     ...metrics.observer,
     onError: (err: unknown, doing: string) => loggers.background.error({ err, doing }, 'background work failed'),
+    onOutage: (problem: string, err: unknown) => loggers.database.error({ err, problem }, 'writes are refused'),
+    onRecovery: (seconds: number) => loggers.database.warn({ seconds }, 'writes go through again'),
   };
-  const core = await openCore(toCoreOptions(config, observer));
+  const core = await openCore(toCoreOptions(config, observer, tracing?.core));
   try {
     const firstKey = await ensureKey(core, config);
     if (firstKey) screen.write(describeKey(firstKey));
-    const app = buildApp({ core, config, logger: loggers.http, metrics });
+    const app = buildApp({ core, config, logger: loggers.http, metrics, tracing });
     await app.listen({ host: config.server.host, port: config.server.port });
     const url = urlOf(app, config);
     screen.write(describeServer(url));
     loggers.root.info({ url, version }, 'listening');
-    return { url, stop: () => stop({ app, core, loggers }) };
+    return { url, stop: () => stop({ app, core, loggers, tracing }) };
   } catch (error) {
     await core.close();
     throw error;
@@ -51,13 +57,31 @@ function ensureKey(core: Core, { security, database }: Config): Promise<FirstKey
   return createFirstKey({ keys: core.keys, databasePath: isFile ? target.path : undefined });
 }
 
-async function stop(server: { app: FastifyInstance; core: Core; loggers: Loggers }): Promise<void> {
-  const { app, core, loggers } = server;
+/** OpenTelemetry takes some megabytes and a tenth of a second: only who wants it has it. */
+async function startTracing(
+  { tracing, database }: Config,
+  onFailure: (error: Error) => void,
+): Promise<Tracing | undefined> {
+  const { endpoint, sample_ratio: sampleRatio, service_name: serviceName } = tracing;
+  if (endpoint === undefined) return undefined;
+  const { openTracing } = await import('./tracing/open-tracing.ts');
+  const databaseName = parseDatabaseUrl(database.url).engine === 'sqlite' ? 'sqlite' : 'postgresql';
+  return openTracing({ endpoint, sampleRatio, serviceName, databaseName, onFailure });
+}
+
+async function stop(server: {
+  app: FastifyInstance;
+  core: Core;
+  loggers: Loggers;
+  tracing: Tracing | undefined;
+}): Promise<void> {
+  const { app, core, loggers, tracing } = server;
   loggers.root.info('stopping');
   const cut = setTimeout(() => app.server.closeAllConnections(), GRACE_MS);
   await app.close();
   clearTimeout(cut);
   await core.close();
+  await tracing?.stop();
   loggers.root.info('stopped');
 }
 

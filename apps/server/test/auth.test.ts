@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto';
+import type { ValidKey } from '@task-orchestrator/core';
 import { expect, test } from 'vitest';
 import { createAuthenticator, readSecret } from '../src/auth.ts';
 import { KEY, startApp } from './start-app.ts';
+
+const GOOD: ValidKey = { key_id: '1', name: 'n', roles: ['viewer'], path_prefixes: [], remainingMs: Infinity };
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
@@ -31,7 +34,7 @@ test.for([
 
 test('a stored key is valid beside the configured one', async () => {
   const { ask, core } = await startApp();
-  await core.keys.insert({ name: 'worker', hash: sha256('tok_stored') });
+  await core.keys.insert({ name: 'viewer', roles: ['viewer'], path_prefixes: [], hash: sha256('tok_stored') });
   const headers = { 'x-api-key': 'tok_stored' };
   expect((await ask('GET', '/api/v1/statistics', { isAnonymous: true, headers })).status).toBe(200);
   expect((await ask('GET', '/api/v1/statistics')).status).toBe(200);
@@ -66,12 +69,18 @@ test('the database is asked about a key once in a while, whether it knows the ke
   const keys = {
     findByHash: (hash: string) => {
       asked.push(hash);
-      return Promise.resolve(hash === sha256('good') ? { key_id: '1', name: 'n', created_at: 0 } : undefined);
+      return Promise.resolve(hash === sha256('good') ? GOOD : undefined);
     },
   };
   const authenticator = createAuthenticator({ keys, now: () => now });
   for (let i = 0; i < 3; i++) {
-    expect(await authenticator.find('good')).toEqual({ key_id: '1', name: 'n' });
+    expect(await authenticator.find('good')).toEqual({
+      key_id: '1',
+      name: 'n',
+      roles: ['viewer'],
+      scope: undefined,
+      hash: sha256('good'),
+    });
     expect(await authenticator.find('bad')).toBeUndefined();
   }
   expect(asked).toEqual([sha256('good'), sha256('bad')]);
@@ -85,7 +94,7 @@ test('a flood of guesses does not make the service forget real keys', async () =
   const keys = {
     findByHash: (hash: string) => {
       asked += 1;
-      return Promise.resolve(hash === sha256('good') ? { key_id: '1', name: 'n', created_at: 0 } : undefined);
+      return Promise.resolve(hash === sha256('good') ? GOOD : undefined);
     },
   };
   const authenticator = createAuthenticator({ keys, now: () => 0 });
@@ -94,6 +103,26 @@ test('a flood of guesses does not make the service forget real keys', async () =
   asked = 0;
   await authenticator.find('good');
   expect(asked).toBe(0);
+});
+
+test('a key is familiar once it was valid, for as long as it is, and the configured one from the start', async () => {
+  const stored = new Set([sha256('good')]);
+  let now = 0;
+  const keys = {
+    findByHash: (hash: string) => Promise.resolve(stored.has(hash) ? GOOD : undefined),
+  };
+  const authenticator = createAuthenticator({ keys, adminKey: KEY, now: () => now });
+  const areFamiliar = () => [KEY, 'good', 'bad'].map((secret) => authenticator.isFamiliar(secret));
+  expect(areFamiliar()).toEqual([true, false, false]);
+  for (const secret of ['good', 'bad']) await authenticator.find(secret);
+  expect(areFamiliar()).toEqual([true, true, false]);
+  now = 60_000;
+  expect(areFamiliar()).toEqual([true, true, false]);
+  authenticator.forget(() => true);
+  expect(areFamiliar()).toEqual([true, true, false]);
+  stored.clear();
+  expect(await authenticator.find('good')).toBeUndefined();
+  expect(areFamiliar()).toEqual([true, false, false]);
 });
 
 test('a key is read from the headers, and from nowhere else', () => {

@@ -37,7 +37,7 @@ test('--copy moves a database, and says what it has done', { timeout: 30_000 }, 
   const folder = aFolder();
   const [from, to] = [`sqlite://${folder}/from.db`, `sqlite://${folder}/to.db`];
   const origin = await openAt(from);
-  await origin.keys.insert({ name: 'a key', hash: 'its hash' });
+  await origin.keys.insert({ name: 'a key', roles: ['worker'], path_prefixes: ['/srv'], hash: 'its hash' });
   await origin.close();
   const done = runMain(folder, '--copy', '--from', from, '--to', to);
   expect(done).toMatchObject({
@@ -45,7 +45,11 @@ test('--copy moves a database, and says what it has done', { timeout: 30_000 }, 
     stdout: expect.stringMatching(/^Copied and verified: 1 api_keys, .*0 tasks, /),
   });
   expect(done.stderr).toContain('copying api_keys: 1\n');
-  expect(await (await openAt(to)).keys.findByHash('its hash')).toMatchObject({ name: 'a key' });
+  expect(await (await openAt(to)).keys.findByHash('its hash')).toMatchObject({
+    name: 'a key',
+    roles: ['worker'],
+    path_prefixes: ['/srv'],
+  });
 });
 
 test.each([

@@ -17,6 +17,9 @@ test('an origin that is configured may call from a browser', async () => {
   const answer = await ask('GET', '/api/v1/statistics', { headers: { origin: ORIGIN } });
   expect(answer.headers.get('access-control-allow-origin')).toBe(ORIGIN);
   expect(answer.headers.get('access-control-expose-headers')).toContain('x-request-id');
+  // An answer for one origin is none for another, and no cookie ever counts.
+  expect(answer.headers.get('vary')).toContain('Origin');
+  expect(answer.headers.has('access-control-allow-credentials')).toBe(false);
   const refused = await ask('GET', '/api/v1/statistics', { isAnonymous: true, headers: { origin: ORIGIN } });
   expect(refused.headers.get('access-control-allow-origin')).toBe(ORIGIN);
 });

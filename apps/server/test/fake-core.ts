@@ -5,14 +5,21 @@ import type { Core } from '@task-orchestrator/core';
 export function aCore(parts: Partial<Core> = {}): Core {
   const core: Partial<Core> = {
     ping: () => Promise.resolve(1),
+    writeProblem: () => null,
     gauges: () => ({
       tasks: { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 },
+      waiting: { low: 0, medium: 0, high: 0 },
       acquire_waiters: 0,
     }),
+    measureBacklog: () => Promise.resolve({ oldestSeconds: { low: 0, medium: 0, high: 0 }, pathsWithoutWorker: 0 }),
     keys: {
       count: () => Promise.resolve(0),
       insert: () => Promise.reject(new Error('not faked')),
       insertFirst: () => Promise.reject(new Error('not faked')),
+      list: () => Promise.reject(new Error('not faked')),
+      revoke: () => Promise.reject(new Error('not faked')),
+      rotate: () => Promise.reject(new Error('not faked')),
+      findValidHashes: () => Promise.resolve(new Set<string>()),
       findByHash: () => Promise.resolve(undefined),
     },
     drain: () => undefined,

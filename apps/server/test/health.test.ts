@@ -26,6 +26,20 @@ test('a database that does not answer makes the service unhealthy and not ready,
   expect((await ask('GET', '/health/live')).status).toBe(200);
 });
 
+test('a database that refuses writes makes the service degraded, and it stays ready for reads', async () => {
+  const problem = 'the disk of the database is full (SQLITE_FULL)';
+  const { ask } = await startApp({ core: aCore({ writeProblem: () => problem }) });
+  const health = await ask('GET', '/health');
+  expect(health.status).toBe(200);
+  expect(Health.parse(health.json)).toMatchObject({
+    status: 'degraded',
+    components: { database: { healthy: true, problem } },
+  });
+  const ready = await ask('GET', '/health/ready');
+  expect([ready.status, ready.json]).toEqual([200, { status: 'ready', problem }]);
+  expect((await ask('GET', '/metrics')).text).toMatch(/^database_writable 0$/m);
+});
+
 test('probes share an answer of the database', async () => {
   let pings = 0;
   const ping = () => Promise.resolve(++pings);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createMetrics } from '../src/metrics.ts';
+import { aCore } from './fake-core.ts';
 import { startApp, type RunningApp } from './start-app.ts';
 
 const NAMES = [
@@ -69,6 +70,7 @@ test('the life of tasks is counted', async () => {
     active: shown('active_tasks'),
     working: shown('tasks{status="working"}'),
     done: shown('tasks{status="completed"}'),
+    waiting: shown('tasks_waiting{priority="medium"}'),
     waited: shown('task_wait_seconds_count'),
     worked: shown('task_processing_time_seconds_count'),
   }).toEqual({
@@ -81,10 +83,20 @@ test('the life of tasks is counted', async () => {
     active: 1,
     working: 1,
     done: 1,
+    waiting: 1,
     waited: 3,
     worked: 2,
   });
   expect(shown('commit_seconds_count')).toBeGreaterThan(0);
+});
+
+test('a database that does not answer costs the metrics that are read from it, and no others', async () => {
+  const core = aCore({ measureBacklog: () => Promise.reject(new Error('no database')) });
+  const metrics = await readMetrics(await startApp({ core }));
+  expect(
+    [...metrics.keys()].filter((name) => /^(paths_without_worker|task_oldest_waiting_seconds)/.test(name)),
+  ).toEqual([]);
+  expect(metrics.get('acquire_waiters')).toBe(0);
 });
 
 test('response times are told apart by operation and status class, whichever door was used', async () => {

@@ -1,12 +1,7 @@
-import { operations, type Operation, type TaskEvent } from '@task-orchestrator/contract';
-import { createTRPCClient, httpLink } from '@trpc/client';
 import { expect, test } from 'vitest';
-import type { AppRouter } from '../src/transports/trpc/router.ts';
+import { OPERATIONS, catchRefusal, restCall, trpcCall, type Call, type Fields } from './doors.ts';
 import { KEY, startApp } from './start-app.ts';
 
-type Fields = Record<string, unknown>;
-/** Asks one operation through one door. */
-type Call = (operation: string, input: Fields) => Promise<Fields>;
 /** What an operation is asked in a service that the steps before have left. */
 type Step = readonly [operation: string, input: (call: Call) => Fields | Promise<Fields>];
 
@@ -27,6 +22,10 @@ async function failTask(call: Call): Promise<Fields> {
   await call('tasks.fail', { ...lease, error: { message: 'no' }, retryable: false });
   return { task_id: lease['task_id'] };
 }
+
+const createKey = async (call: Call) => ({
+  key_id: (await call('keys.create', { name: 'a key', roles: ['producer'] }))['key_id'],
+});
 
 /** Every operation, once at least; more often where the answer has more than one form. */
 const steps: readonly Step[] = [
@@ -100,16 +99,19 @@ const steps: readonly Step[] = [
   ['paths.set', () => ({ path: work_directory, max_concurrent: 50 })],
   ['paths.list', () => ({ limit: 5 })],
   ['stats.get', () => ({})],
+  ['keys.create', () => ({ name: 'a key', roles: ['worker', 'viewer'], path_prefixes: ['/srv//parity/'] })],
+  ['keys.create', () => ({ name: '', roles: [], path_prefixes: ['srv'], expires_at: 'tomorrow' })],
+  ['keys.create', () => ({ name: 'too much', roles: ['admin'], path_prefixes: ['/srv'] })],
+  ['keys.create', () => ({ name: 'too late', roles: ['viewer'], expires_at: '2020-01-01T00:00:00Z' })],
+  ['keys.list', () => ({ limit: 10 })],
+  ['keys.rotate', async (call) => ({ ...(await createKey(call)), grace_seconds: 60 })],
+  ['keys.rotate', () => ({ key_id: NOBODY })],
+  ['keys.revoke', createKey],
+  ['keys.revoke', () => ({ key_id: NOBODY })],
 ];
 
-const all = new Map<string, Operation>(
-  Object.entries(operations).flatMap(([group, members]: [string, Record<string, Operation>]) =>
-    Object.entries(members).map(([name, operation]) => [`${group}.${name}`, operation] as const),
-  ),
-);
-
 test('every operation of the contract is compared', () => {
-  expect(new Set(steps.map(([operation]) => operation))).toEqual(new Set(all.keys()));
+  expect(new Set(steps.map(([operation]) => operation))).toEqual(new Set(OPERATIONS.keys()));
 });
 
 test('REST and tRPC give the same answers and refusals, as the contract describes them', async () => {
@@ -118,23 +120,18 @@ test('REST and tRPC give the same answers and refusals, as the contract describe
   for (const [index, [operation]] of steps.entries()) {
     const answer = viaRest[index];
     expect({ operation, answer: normalise(viaTrpc[index]) }).toEqual({ operation, answer: normalise(answer) });
-    if (!isRefusal(answer)) expect(all.get(operation)?.output.parse(answer), operation).toEqual(answer);
+    if (!isRefusal(answer)) expect(OPERATIONS.get(operation)?.output.parse(answer), operation).toEqual(answer);
   }
 });
-
-function catchRefusal(error: unknown): { refused: unknown } {
-  if (error instanceof Error) throw error;
-  return { refused: error };
-}
 
 function isRefusal(answer: unknown): boolean {
   return typeof answer === 'object' && answer !== null && 'refused' in answer;
 }
 
 /** All steps, one after the other, on a service of their own. */
-async function answerAll(makeCall: (url: string) => Call): Promise<unknown[]> {
+async function answerAll(makeCall: (url: string, key: string) => Call): Promise<unknown[]> {
   const { url, core } = await startApp();
-  const call = makeCall(url);
+  const call = makeCall(url, KEY);
   const answers: unknown[] = [];
   for (const [operation, input] of steps) {
     const asked = await input(call);
@@ -143,89 +140,6 @@ async function answerAll(makeCall: (url: string) => Call): Promise<unknown[]> {
     answers.push(await call(operation, asked).catch(catchRefusal));
   }
   return answers;
-}
-
-const headers = { authorization: `Bearer ${KEY}` };
-
-/** As a caller who has read the OpenAPI document. */
-function restCall(url: string): Call {
-  return async (name, input) => {
-    const { method, path, kind, isBare } = all.get(name)!;
-    const rest = { ...input };
-    const filled = path.replaceAll(/\{(\w+)\}/g, (_, field: string) => {
-      const value = rest[field];
-      delete rest[field];
-      return encodeURIComponent(String(value));
-    });
-    const query = new URLSearchParams(
-      Object.entries(rest).map(([field, value]): [string, string] => [field, String(value)]),
-    );
-    const response =
-      method === 'GET'
-        ? await fetch(`${url}${filled}?${query.toString()}`, { headers })
-        : await fetch(url + filled, {
-            method,
-            body: JSON.stringify(rest),
-            headers: { ...headers, 'content-type': 'application/json' },
-          });
-    if (kind === 'subscription') return readFirstEvent(response);
-    const body = (await response.json()) as Fields;
-    if (isBare) return body;
-    if (body['success'] === true) return body['data'] as Fields;
-    const { code, message, details } = body['error'] as Fields;
-    // What the caller catches; an object, so that it can be compared.
-    throw { status: response.status, code, message, details }; // oxlint-disable-line typescript/only-throw-error
-  };
-}
-
-async function readFirstEvent(response: Response): Promise<Fields> {
-  let text = '';
-  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    const [, data] = /^data: (.*)\n/m.exec(text) ?? [];
-    if (data !== undefined) return JSON.parse(data) as Fields;
-  }
-  throw new Error('the stream ended');
-}
-
-/** As a program with the official client; the subscription is read as its link would, without an EventSource. */
-function trpcCall(url: string): Call {
-  const client = createTRPCClient<AppRouter>({ links: [httpLink({ url: `${url}/trpc`, headers })] });
-  return async (name, input) => {
-    const { kind } = all.get(name)!;
-    if (kind === 'subscription') {
-      const query = new URLSearchParams({ input: JSON.stringify(input) });
-      return readFirstTracked(
-        await fetch(`${url}/trpc/${name}?${query.toString()}`, {
-          headers: { ...headers, accept: 'text/event-stream' },
-        }),
-      );
-    }
-    const [group = '', member = ''] = name.split('.');
-    const procedures = client as unknown as Record<
-      string,
-      Record<string, Record<string, (input: Fields) => Promise<Fields>>>
-    >;
-    try {
-      return await procedures[group]![member]![kind === 'query' ? 'query' : 'mutate']!(input);
-    } catch (error) {
-      const { message, data } = error as {
-        message: string;
-        data: { httpStatus: number; code: string; details: unknown };
-      };
-      throw { status: data.httpStatus, code: data.code, message, details: data.details }; // oxlint-disable-line typescript/only-throw-error
-    }
-  };
-}
-
-async function readFirstTracked(response: Response): Promise<Fields> {
-  let text = '';
-  for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
-    const [, data] = /^data: (.*"event_id".*)\n/m.exec(text) ?? [];
-    if (data !== undefined) return JSON.parse(data) as TaskEvent & Fields;
-  }
-  throw new Error('the stream ended');
 }
 
 /** Ids, tokens, times and numbers of the process differ from run to run. */
@@ -237,6 +151,6 @@ function normalise(value: unknown): unknown {
       /"(response_time|cpu_usage|uptime_seconds|oldest_waiting_seconds|active_connections)":[\d.]+/g,
       '"$1":0',
     )
-    .replaceAll(/"(memory_usage|uptime)":"[^"]+"/g, '"$1":""');
+    .replaceAll(/"(memory_usage|uptime|secret)":"[^"]+"/g, '"$1":""');
   return JSON.parse(text);
 }

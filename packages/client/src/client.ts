@@ -3,6 +3,7 @@ import { streamEvents, type StreamOptions } from './event-stream.ts';
 import { Http } from './http.ts';
 import { toRetryPolicy, type RetryOptions } from './retry.ts';
 import { timeOrderedId } from './time-ordered-id.ts';
+import { traceCreated, traceFetch, type Tracing } from './tracing.ts';
 import { waitForTasks, type WaitForOptions, type WaitForResult } from './wait-for-tasks.ts';
 import { operationKinds, type OperationTypes } from './wire.ts';
 
@@ -20,6 +21,8 @@ export interface ClientOptions {
   retry?: RetryOptions | false | undefined;
   /** Sent with every request. */
   headers?: Readonly<Record<string, string>> | undefined;
+  /** Calls, and the tasks that they create, carry the trace that they are made in. Default: they do not. */
+  tracing?: Tracing | undefined;
 }
 
 type AnyTypes = { kind: string; input: unknown; output: unknown };
@@ -75,15 +78,17 @@ export type Output<
  * Calls that fail by a network error, a 503 or a 429 are repeated with growing, random pauses. That is safe: the
  * client names each `tasks.create` (`idempotency_key`) and each `tasks.acquire` (`acquire_id`) unless the caller did,
  * and the server answers a repeated call as it answered the first. What cannot be repeated safely (`tasks.next`,
- * `tasks.appendLog`, `tasks.retry`) is repeated only while the server cannot have seen it.
+ * `tasks.appendLog`, `tasks.retry`, changes of keys) is repeated only while the server cannot have seen it.
  *
  * @throws `TypeError` for an option that cannot work.
  */
 export function createClient(options: ClientOptions): Client {
+  const { tracing } = options;
+  const send: typeof fetch = options.fetch ?? ((...args) => fetch(...args));
   const http = new Http({
     bases: toBases(options.url),
     headers: toHeaders(options),
-    fetch: options.fetch ?? ((...args) => fetch(...args)),
+    fetch: tracing ? traceFetch(send, tracing) : send,
   });
   const makeCall = createCaller(http, {
     timeoutSeconds: options.timeoutSeconds ?? 30,
@@ -92,7 +97,7 @@ export function createClient(options: ClientOptions): Client {
   const methods = Object.entries<Record<string, string>>(operationKinds).map(([group, kinds]) => {
     const members = Object.entries(kinds).map(([name, kind]) => [
       name,
-      toMethod(http, makeCall, `${group}.${name}`, kind),
+      toMethod({ http, makeCall, path: `${group}.${name}`, kind, tracing }),
     ]);
     return [group, Object.fromEntries(members)];
   });
@@ -102,12 +107,20 @@ export function createClient(options: ClientOptions): Client {
   return { ...client, tasks: { ...tasks, waitFor: (ids, waitOptions) => waitForTasks(tasks.wait, ids, waitOptions) } };
 }
 
-function toMethod(http: Http, makeCall: MakeCall, path: string, kind: string) {
+function toMethod(method: {
+  http: Http;
+  makeCall: MakeCall;
+  path: string;
+  kind: string;
+  tracing: Tracing | undefined;
+}) {
+  const { http, makeCall, path, kind, tracing } = method;
   if (kind === 'subscription')
     return (input: object = {}, options?: StreamOptions) => streamEvents(http, { ...input }, options);
   const isReplaySafe = kind === 'query' || REPLAY_SAFE.has(path);
-  return (input: object = {}, options?: CallOptions) =>
-    makeCall(
+  return (given: object = {}, options?: CallOptions) => {
+    const input = tracing ? traceCreated(path, { ...given }, tracing) : given;
+    return makeCall(
       {
         path,
         kind: kind === 'query' ? 'query' : 'mutation',
@@ -117,6 +130,7 @@ function toMethod(http: Http, makeCall: MakeCall, path: string, kind: string) {
       },
       options,
     );
+  };
 }
 
 /** Mutations that the server answers the second time as the first, or that may be done twice. */

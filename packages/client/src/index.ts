@@ -24,6 +24,7 @@ export {
 export type { ClientErrorCode, ErrorFacts } from './errors.ts';
 export type { StreamOptions } from './event-stream.ts';
 export type { RetryOptions } from './retry.ts';
+export type { Tracing } from './tracing.ts';
 export type { WaitForOptions, WaitForResult } from './wait-for-tasks.ts';
 export { Worker } from './worker/worker.ts';
 export type { Handler, WorkerOptions } from './worker/worker-options.ts';
@@ -31,6 +32,8 @@ export type { TaskContext } from './worker/held-task.ts';
 export type { OnError, WorkerActivity } from './worker/report.ts';
 export type {
   AcquiredTask,
+  ApiKey,
+  ApiKeyWithSecret,
   EmptyReason,
   ErrorBody,
   ErrorCode,
@@ -43,6 +46,7 @@ export type {
   PathState,
   Priority,
   Progress,
+  Role,
   Statistics,
   Task,
   TaskError,

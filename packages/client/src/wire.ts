@@ -44,6 +44,8 @@ function mapKinds(): typeof operationKinds {
 export type { ErrorBody, ErrorCode };
 export type {
   AcquiredTask,
+  ApiKey,
+  ApiKeyWithSecret,
   EmptyReason,
   ErrorDetails,
   EventType,
@@ -53,6 +55,7 @@ export type {
   PathState,
   Priority,
   Progress,
+  Role,
   Statistics,
   Task,
   TaskError,

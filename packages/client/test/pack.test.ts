@@ -90,14 +90,36 @@ test('an install brings one package and nothing else', async () => {
 
 test('the package needs no zod and no tRPC, neither to run nor to compile', async () => {
   const dist = join(folder, 'node_modules/@task-orchestrator/client/dist');
-  for (const file of (await readdir(dist)).filter((name) => name !== 'trpc.d.ts')) {
-    const text = await readFile(join(dist, file), 'utf8');
-    const imported = [...text.matchAll(/\bfrom ['"]([^'"]+)['"]|^import ['"]([^'"]+)['"]/gm)].map(
-      (match) => match[1] ?? match[2],
-    );
-    expect(imported.filter((name) => !name?.startsWith('./'))).toEqual([]);
+  // One names packages in its types; the other is for those who have OpenTelemetry.
+  const files = (await readdir(dist)).filter((name) => name !== 'trpc.d.ts' && name !== 'opentelemetry.js');
+  for (const file of files) {
+    expect(await packagesIn(join(dist, file)), file).toEqual([]);
   }
 });
+
+test('the subpath for OpenTelemetry needs its API alone, and nothing to compile', async () => {
+  const dist = join(folder, 'node_modules/@task-orchestrator/client/dist');
+  await expect(packagesIn(join(dist, 'opentelemetry.js'))).resolves.toEqual(['@opentelemetry/api']);
+  await writeFile(
+    join(folder, 'traced.ts'),
+    `import { createClient, Worker } from '@task-orchestrator/client';
+import { tracing, type Tracing } from '@task-orchestrator/client/opentelemetry';
+const own: Tracing = tracing;
+const client = createClient({ url: 'http://localhost', tracing });
+export const worker = new Worker({ client, tracing: own, handler: () => 1 });
+`,
+  );
+  await compile('traced.ts', ['--skipLibCheck', 'false', '--types', '', '--noEmit']);
+});
+
+/** The packages that a file imports. */
+async function packagesIn(file: string): Promise<(string | undefined)[]> {
+  const text = await readFile(file, 'utf8');
+  const imported = [...text.matchAll(/\bfrom ['"]([^'"]+)['"]|^import ['"]([^'"]+)['"]/gm)].map(
+    (match) => match[1] ?? match[2],
+  );
+  return imported.filter((name) => !name?.startsWith('./'));
+}
 
 test('its declarations say what the contract says', async () => {
   await writeFile(join(folder, 'same-types.ts'), sameTypes(relative(folder, join(PACKAGE, 'src/wire.ts'))));

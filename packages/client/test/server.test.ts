@@ -1,7 +1,10 @@
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import {
+  ForbiddenError,
   TaskCancelledError,
+  TaskNotFoundError,
   Worker,
+  type Client,
   type Handler,
   type Output,
   type TaskEvent,
@@ -33,6 +36,12 @@ function startWorker(workPath: string, handler: Handler, options: Partial<Worker
   workers.push(worker);
   void worker.run();
   return worker;
+}
+
+/** As a key of the role worker for one directory sees the service. */
+async function aWorkersClient(directory: string): Promise<Client> {
+  const { secret } = await server.client().keys.create({ name: 'w', roles: ['worker'], path_prefixes: [directory] });
+  return server.client({ apiKey: secret });
 }
 
 async function createTasks(directory: string, size = 1): Promise<string[]> {
@@ -238,4 +247,32 @@ test('a stream loses and doubles nothing, however often its connection breaks', 
   await reading;
   await proxy.close();
   expect(events.map(({ task_id }) => task_id)).toEqual(created.map(({ task_id }) => task_id));
+});
+
+test('a key of the role worker for its directory is all that a worker needs, cancels included', async () => {
+  const directory = aDirectory();
+  const client = await aWorkersClient(directory);
+  const problems: unknown[] = [];
+  const { handler, begun, aborted } = anEndlessHandler();
+  const [first = '', second = ''] = await createTasks(`${directory}/sub`, 2);
+  const options = { client, subtree: true, concurrency: 2, onError: (error: unknown) => problems.push(error) };
+  startWorker(
+    directory,
+    async (task, context) => {
+      if (task.task_id === second) return { output: 'done' };
+      context.log('waiting for the end');
+      return handler(task, context);
+    },
+    options,
+  );
+  await until(() => begun.includes(first));
+  await server.client().tasks.cancel({ task_id: first });
+  await until(() => aborted.has(first));
+  const { finished } = await server.client().tasks.waitFor([first, second]);
+  expect(finished.map(({ status }) => status)).toEqual(['cancelled', 'completed']);
+  expect(problems).toEqual([]);
+
+  await expect(client.tasks.create({ work_directory: directory, prompt: 'x' })).rejects.toBeInstanceOf(ForbiddenError);
+  const [outside = ''] = await createTasks(aDirectory());
+  await expect(client.tasks.get({ task_id: outside })).rejects.toBeInstanceOf(TaskNotFoundError);
 });

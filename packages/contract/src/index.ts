@@ -1,5 +1,6 @@
 export * from './errors.ts';
 export * from './event.ts';
+export * from './key.ts';
 export * from './operation.ts';
 export * from './operations.ts';
 export * from './system.ts';

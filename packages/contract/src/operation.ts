@@ -1,5 +1,6 @@
 import type { z } from 'zod';
 import type { ErrorCode } from './errors.ts';
+import type { Role } from './key.ts';
 
 export type OperationKind = 'query' | 'mutation' | 'subscription';
 export type HttpMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -15,6 +16,8 @@ export interface Operation<
   /** REST route; `{name}` segments are fields of the input. */
   readonly path: `/${string}`;
   readonly summary: string;
+  /** Who may call it, beside `admin`, who may call everything. */
+  readonly roles: readonly Exclude<Role, 'admin'>[];
   readonly input: Input;
   /** For a subscription: one item of the stream. */
   readonly output: Output;
@@ -32,4 +35,9 @@ export function operation<const Kind extends OperationKind, Input extends z.ZodT
   description: Operation<Kind, Input, Output>,
 ): Operation<Kind, Input, Output> {
   return description;
+}
+
+/** Whether a key with these roles may call the operation. */
+export function mayCall(roles: readonly Role[], operation: Pick<Operation, 'roles'>): boolean {
+  return roles.some((role) => role === 'admin' || operation.roles.includes(role));
 }

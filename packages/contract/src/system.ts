@@ -58,7 +58,9 @@ export type Statistics = z.infer<typeof Statistics>;
 
 export const Health = z
   .object({
-    status: z.enum(['healthy', 'unhealthy']),
+    status: z
+      .enum(['healthy', 'degraded', 'unhealthy'])
+      .meta({ description: 'degraded: reads go on, writes are refused' }),
     timestamp: Timestamp,
     version: z.string(),
     uptime: z.string().meta({ examples: ['1h30m'] }),
@@ -67,6 +69,7 @@ export const Health = z
         healthy: z.boolean(),
         response_time: z.number().meta({ description: 'Milliseconds' }),
         last_checked: Timestamp,
+        problem: z.string().optional().meta({ description: 'Why writes are refused; absent while they go through' }),
       }),
     }),
     metrics: z.object({

@@ -12,6 +12,9 @@ export const WorkDirectory = absolutePath('Work directory');
 /** The path a worker asks for; normalised like a work directory. */
 export const WorkPath = absolutePath('Work path');
 
+/** A directory that a key is bound to; normalised like a work directory. */
+export const PathPrefix = absolutePath('Path prefix');
+
 function absolutePath(name: string) {
   return z
     .string()

@@ -43,48 +43,60 @@ import type {
   WorkersOutput,
 } from '@task-orchestrator/contract';
 import type { z } from 'zod';
+import type { Scope } from './domain/scope.ts';
 import type { ApiKeys } from './repository/api-key.ts';
+import type { Backlog } from './repository/backlog.ts';
 
 /**
  * What the service does, one method an operation. Inputs have passed the contract's schemas; refusals are
  * thrown as `DomainError`. A promise of a write resolves after its commit is durable.
+ *
+ * `scope` is what the caller may see and touch, everything unless given. Tasks outside are as if they did not exist, and
+ * answers about many are about those within; `FORBIDDEN` is for a directory that the caller names itself.
  */
 export interface Core {
-  createTask(input: CreateTask): Promise<Task>;
-  createTasks(input: z.output<typeof CreateManyInput>): Promise<z.infer<typeof CreateManyOutput>>;
-  getTask(input: z.output<typeof TaskIdInput>): Promise<Task>;
-  listTasks(input: ListInput): Promise<z.infer<typeof ListOutput>>;
+  createTask(input: CreateTask, scope?: Scope): Promise<Task>;
+  createTasks(input: z.output<typeof CreateManyInput>, scope?: Scope): Promise<z.infer<typeof CreateManyOutput>>;
+  getTask(input: z.output<typeof TaskIdInput>, scope?: Scope): Promise<Task>;
+  listTasks(input: ListInput, scope?: Scope): Promise<z.infer<typeof ListOutput>>;
   /** Long-polls up to `wait_seconds`; ends with an empty answer when `signal` aborts or the core closes. */
-  acquireTasks(input: AcquireInput, signal?: AbortSignal): Promise<AcquireOutput>;
-  acquireNextTask(input: NextInput, signal?: AbortSignal): Promise<AcquiredTask | null>;
-  heartbeat(input: HeartbeatInput): Promise<HeartbeatReply>;
-  heartbeatMany(input: z.output<typeof HeartbeatManyInput>): Promise<z.infer<typeof HeartbeatManyOutput>>;
-  completeTask(input: CompleteInput): Promise<TaskReceipt>;
-  completeTasks(input: z.output<typeof CompleteManyInput>): Promise<z.infer<typeof CompleteManyOutput>>;
-  failTask(input: FailInput): Promise<TaskReceipt>;
-  releaseTask(input: ReleaseInput): Promise<TaskReceipt>;
-  cancelTask(input: CancelInput): Promise<Task>;
-  cancelTasks(input: z.output<typeof CancelManyInput>): Promise<z.infer<typeof ManyOutput>>;
-  retryTask(input: z.output<typeof TaskIdInput>): Promise<Task>;
-  retryTasks(input: z.output<typeof RetryManyInput>): Promise<z.infer<typeof ManyOutput>>;
-  appendLog(input: AppendLogInput): Promise<z.infer<typeof AppendLogOutput>>;
-  listLogs(input: z.output<typeof LogsInput>): Promise<z.infer<typeof LogsOutput>>;
-  listEvents(input: z.output<typeof EventsInput>): Promise<z.infer<typeof EventsOutput>>;
-  waitForTasks(input: WaitInput, signal?: AbortSignal): Promise<z.infer<typeof WaitOutput>>;
+  acquireTasks(input: AcquireInput, signal?: AbortSignal, scope?: Scope): Promise<AcquireOutput>;
+  acquireNextTask(input: NextInput, signal?: AbortSignal, scope?: Scope): Promise<AcquiredTask | null>;
+  heartbeat(input: HeartbeatInput, scope?: Scope): Promise<HeartbeatReply>;
+  heartbeatMany(
+    input: z.output<typeof HeartbeatManyInput>,
+    scope?: Scope,
+  ): Promise<z.infer<typeof HeartbeatManyOutput>>;
+  completeTask(input: CompleteInput, scope?: Scope): Promise<TaskReceipt>;
+  completeTasks(input: z.output<typeof CompleteManyInput>, scope?: Scope): Promise<z.infer<typeof CompleteManyOutput>>;
+  failTask(input: FailInput, scope?: Scope): Promise<TaskReceipt>;
+  releaseTask(input: ReleaseInput, scope?: Scope): Promise<TaskReceipt>;
+  cancelTask(input: CancelInput, scope?: Scope): Promise<Task>;
+  cancelTasks(input: z.output<typeof CancelManyInput>, scope?: Scope): Promise<z.infer<typeof ManyOutput>>;
+  retryTask(input: z.output<typeof TaskIdInput>, scope?: Scope): Promise<Task>;
+  retryTasks(input: z.output<typeof RetryManyInput>, scope?: Scope): Promise<z.infer<typeof ManyOutput>>;
+  appendLog(input: AppendLogInput, scope?: Scope): Promise<z.infer<typeof AppendLogOutput>>;
+  listLogs(input: z.output<typeof LogsInput>, scope?: Scope): Promise<z.infer<typeof LogsOutput>>;
+  listEvents(input: z.output<typeof EventsInput>, scope?: Scope): Promise<z.infer<typeof EventsOutput>>;
+  waitForTasks(input: WaitInput, signal?: AbortSignal, scope?: Scope): Promise<z.infer<typeof WaitOutput>>;
   /** The `event_id` after which a stream that starts now begins. */
   eventPosition(): Promise<string>;
   /** Ends when `signal` aborts or the core closes. Reads from the database page by page: a slow reader holds nothing. */
-  streamEvents(input: StreamInput, signal: AbortSignal): AsyncIterable<TaskEvent>;
-  listWorkers(input: z.output<typeof WorkersInput>): Promise<z.infer<typeof WorkersOutput>>;
-  listPaths(input: z.output<typeof PathsInput>): Promise<z.infer<typeof PathsOutput>>;
+  streamEvents(input: StreamInput, signal: AbortSignal, scope?: Scope): AsyncIterable<TaskEvent>;
+  listWorkers(input: z.output<typeof WorkersInput>, scope?: Scope): Promise<z.infer<typeof WorkersOutput>>;
+  listPaths(input: z.output<typeof PathsInput>, scope?: Scope): Promise<z.infer<typeof PathsOutput>>;
   setPath(input: SetPathInput): Promise<PathState>;
-  getStatistics(): Promise<Statistics>;
+  getStatistics(scope?: Scope): Promise<Statistics>;
 
   readonly keys: ApiKeys;
   /** Numbers of this process for gauges; cheap. */
   readonly gauges: () => CoreGauges;
+  /** Reads the head of every waiting path and priority: some microseconds each, so not to be asked at every turn. */
+  measureBacklog(): Promise<Backlog>;
   /** Milliseconds one trivial query took; throws when the database does not answer. */
   ping(): Promise<number>;
+  /** Why writes are refused at the moment, for operators; null while they go through. Tried twice a second until they do. */
+  writeProblem(): string | null;
   /** Does now what is due: leases that ran out, tasks whose time has come, sightings of workers, retention. */
   tick(): Promise<void>;
   /** Answers every long poll and ends every stream, leaving writes alone: the first step of a graceful end. */
@@ -95,6 +107,7 @@ export interface Core {
 
 export interface CoreGauges {
   tasks: Record<Task['status'], number>;
+  waiting: Record<Task['priority'], number>;
   acquire_waiters: number;
 }
 
@@ -104,4 +117,7 @@ export interface CoreObserver {
   /** The events of a commit, after it; `waitSeconds`: ready to acquired; `workSeconds`: started to finished. */
   onEvents?(events: readonly { type: TaskEvent['type']; waitSeconds?: number; workSeconds?: number }[]): void;
   onError?(error: unknown, doing: string): void;
+  /** Commits are refused from now on; what fails for that reason is not told of again. */
+  onOutage?(problem: string, error: unknown): void;
+  onRecovery?(outageSeconds: number): void;
 }

@@ -1,9 +1,11 @@
 import { CommitQueue } from './commit/commit-queue.ts';
 import type { TaskPolicy } from './commit/commit.ts';
 import type { Core, CoreObserver } from './core-api.ts';
+import type { CoreTracer } from './core-tracer.ts';
 import type { Engine } from './db/engine.ts';
 import { migrate } from './db/migrate.ts';
 import { openEngine, type DatabaseOptions } from './db/open-engine.ts';
+import { describeOutage, isOutage } from './db/outage.ts';
 import { AcquireWaiters } from './dispatch/acquire-waiters.ts';
 import { DueTimer } from './dispatch/due-timer.ts';
 import { EventFeed } from './dispatch/event-feed.ts';
@@ -12,11 +14,18 @@ import { PathTurns } from './dispatch/path-turns.ts';
 import { TaskEnds } from './dispatch/task-ends.ts';
 import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
+import { DomainError } from './domain-error.ts';
 import { readPathSettings } from './repository/paths.ts';
-import { countByStatus, waitingFlows } from './repository/statistics.ts';
+import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
 import type { CoreContext } from './service/context.ts';
-import { promoteDueTasks, runMaintenance, startMaintenance, writeSightings } from './service/maintenance.ts';
+import {
+  promoteDueTasks,
+  runMaintenance,
+  startMaintenance,
+  writeKeyUses,
+  writeSightings,
+} from './service/maintenance.ts';
 import { createOperations } from './service/operations.ts';
 
 /** Tasks that are due and could not be made ready are tried again after this long. */
@@ -26,6 +35,7 @@ export interface CoreOptions {
   database: DatabaseOptions;
   task: TaskPolicy;
   observer?: CoreObserver;
+  tracer?: CoreTracer | undefined;
   /** Milliseconds since the epoch; for tests. */
   clock?: () => number;
   /** Uniform in [0, 1); for tests. */
@@ -39,8 +49,13 @@ export interface CoreOptions {
  * @throws when the database is in use by another server, cannot be written, or is newer than this code.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { database, clock, observer } = options;
-  const engine = await openEngine({ database, clock, onError: (error, doing) => observer?.onError?.(error, doing) });
+  const { database, clock, observer, tracer } = options;
+  const engine = await openEngine({
+    database,
+    clock,
+    onError: (error, doing) => observer?.onError?.(error, doing),
+    onStatement: tracer && ((statement) => tracer.statement(statement)),
+  });
   try {
     await migrate(engine);
     return await startCore(engine, options);
@@ -67,7 +82,9 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
       context.due.stop();
       await background?.stop();
       // What a full disk keeps from being written down is lost; the end is not held up by it.
-      await writeSightings(context).catch((error: unknown) => options.observer?.onError?.(error, 'worker sightings'));
+      await Promise.all([writeSightings(context), writeKeyUses(context)]).catch((error: unknown) =>
+        context.observer.onError?.(error, 'worker sightings and uses of keys'),
+      );
       await context.commits.whenIdle();
       await engine.close();
     },
@@ -76,9 +93,10 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
 
 async function createContext(
   engine: Engine,
-  { task: policy, observer = {}, random = Math.random }: CoreOptions,
+  { task: policy, observer: told = {}, tracer, random = Math.random }: CoreOptions,
   ending: AbortSignal,
 ): Promise<CoreContext> {
+  const observer = untilOutage(told, () => context);
   const settings = new PathSettings();
   const turns = new PathTurns({
     weightOf: (path) => settings.weightOf(path),
@@ -101,7 +119,8 @@ async function createContext(
     feed: new EventFeed(),
     ends: new TaskEnds(),
     sightings: new WorkerSightings(),
-    counts: await countByStatus(engine.reader),
+    keyUses: new Map(),
+    counts: await countTasks(engine.reader),
     waiting,
     due: new DueTimer(
       () => engine.clock(),
@@ -115,12 +134,29 @@ async function createContext(
     commits: new CommitQueue({
       engine,
       surroundings: { policy, turns, settings, random },
+      tracer,
       onCommit(commit, calls, seconds) {
         announce(context, commit);
         observer.onCommit?.({ calls, seconds });
       },
       onError: (error, doing) => observer.onError?.(error, doing),
+      onOutage({ error, since }, isOver) {
+        if (isOver) observer.onRecovery?.((performance.now() - since) / 1000);
+        else observer.onOutage?.(describeOutage(error), error);
+      },
     }),
   };
   return context;
+}
+
+/** An outage is told of when it begins and when it ends, not by everything that fails in between. */
+function untilOutage(observer: CoreObserver, findContext: () => CoreContext): CoreObserver {
+  return {
+    ...observer,
+    onError(error, doing) {
+      const isRefused = error instanceof DomainError && error.code === 'UNAVAILABLE';
+      const isTold = findContext().commits.outage !== null && (isRefused || isOutage(error));
+      if (!isTold) observer.onError?.(error, doing);
+    },
+  };
 }

@@ -18,7 +18,9 @@ import {
   taggedHeadsLater,
 } from '../src/repository/acquire-heads-in-bands.ts';
 import { countWorking, tasksByAcquireId } from '../src/repository/acquire.ts';
+import { workingDirectories } from '../src/repository/backlog.ts';
 import { dependencyStates } from '../src/repository/dependants.ts';
+import type { ScopedFilter } from '../src/repository/filter.ts';
 import { expiredLeases } from '../src/repository/expire-leases.ts';
 import {
   anyWaitingExclusive,
@@ -40,6 +42,7 @@ import {
   completionOf,
   failureOf,
   heartbeatOf,
+  listOf,
   logOf,
   releaseOf,
   take,
@@ -149,6 +152,7 @@ const HOT: readonly { name: string; query: () => CompiledQuery; index: string; s
   { name: 'nextDue', query: () => compile(nextDue, []), index: 'tasks_scheduled' },
   { name: 'flowsInBands', query: () => compile(flowsInBands, []), index: 'tasks_waiting', sorts: true },
   { name: 'nextLaterFlow', query: () => compile(nextLaterFlow, ['/p/2', 1]), index: 'tasks_waiting_later' },
+  { name: 'workingDirectories', query: () => compile(workingDirectories, []), index: 'tasks_working' },
   { name: 'workingExclusive', query: () => compile(workingExclusive, []), index: 'tasks_working_exclusive' },
   { name: 'anyWaitingExclusive', query: () => compile(anyWaitingExclusive, []), index: 'tasks_waiting_exclusive' },
   { name: 'countWorkingIn', query: () => compile(countWorkingIn, [json(['/p/2', '/p', '/'])]), index: 'tasks_working' },
@@ -245,6 +249,22 @@ async function everyOperation(core: Core): Promise<void> {
   for await (const _event of core.streamEvents({ work_directory: '/p/3', last_event_id: '0' }, ending.signal))
     ending.abort();
   await core.tick();
+  await everyScopedOperation(core, ['/p/3', '/p/4']);
+}
+
+/** What a scope adds to statements, and those that only callers with one run. */
+async function everyScopedOperation(core: Core, scope: readonly string[]): Promise<void> {
+  const first = await core.createTask(aTask({ work_directory: '/p/3/scoped' }), scope);
+  await core.createTask(aTask({ work_directory: '/p/3/scoped', depends_on: [first.task_id] }), scope);
+  await core.getTask(first, scope);
+  await core.listTasks(listOf(), scope);
+  await core.listTasks(listOf({ status: 'waiting', tag: 'x' }), scope);
+  await core.cancelTasks({ filter: { status: 'blocked' }, force: false, dry_run: true }, scope);
+  await core.listPaths({ limit: 10 }, scope);
+  await core.listWorkers(WorkersInput.parse({}), scope);
+  await core.getStatistics(scope);
+  await core.keys.insert({ name: 'a key', roles: ['worker'], path_prefixes: [], hash: 'hash' });
+  await core.keys.findByHash('hash');
 }
 
 test.for([
@@ -291,15 +311,25 @@ test('a list of a directory neither skips nor repeats a task at the edges of ban
   expect(total).toBe(all.length);
 });
 
+test.for([[['/p/3']], [['/p/3', '/p/4', '/p/77']]] as const)(
+  'the list of the scope %j, and its total, seek in bands, area by area',
+  async ([scope]) => {
+    const plans = await plansOfList({ scope });
+    const seeks = plans.filter((plan) => plan[0]!.includes('tasks_directory'));
+    expect(seeks.length).toBeGreaterThanOrEqual(2 * scope.length);
+    for (const plan of seeks) expect(plan[0]).toContain('(<expr>=? AND work_directory>? AND work_directory<?)');
+  },
+);
+
 test('the total of finished tasks is counted in an index and not in the table', async () => {
   const [, count] = await plansOfList({ status: ['completed', 'failed'] });
   expect(count!.join()).toContain('COVERING INDEX tasks_finished');
 });
 
 /** Of the page and of the total. */
-async function plansOfList(filter: Partial<ListInput>): Promise<string[][]> {
+async function plansOfList({ scope, ...filter }: Partial<ListInput & ScopedFilter>): Promise<string[][]> {
   const executed = vi.spyOn(SqliteConnection.prototype, 'executeQuery');
-  await listTasks(engine, ListInput.parse(filter));
+  await listTasks(engine, { ...ListInput.parse(filter), scope });
   const queries = executed.mock.calls.map(([query]) => query);
   executed.mockRestore();
   return Promise.all(queries.map((query) => planOf(query)));

@@ -1,13 +1,16 @@
 import * as z from 'zod';
 
 import {
+  addressList,
   byteSize,
   choice,
   choiceInAnyCase,
   databaseUrl,
   flag,
   hostList,
+  httpUrl,
   originList,
+  ratio,
   secret,
   text,
   wholeNumber,
@@ -31,12 +34,13 @@ export const DatabaseConfig = z.object({
 });
 export type DatabaseConfig = z.infer<typeof DatabaseConfig>;
 
-/** `timeout` is in seconds, for a request to arrive; `body_limit` in bytes, `port` 0 asks for any free port. */
+/** `timeout` is in seconds, for what a client does: hand in its request, take its answer; `body_limit` in bytes, `port` 0 asks for any free port. */
 export const ServerConfig = z.object({
   host: text('a host name or address').default('0.0.0.0'),
   port: wholeNumber(0, 65_535).default(8080),
   timeout: wholeNumber(1, hour).default(30),
   body_limit: byteSize().default(2 * 2 ** 20),
+  max_connections: wholeNumber(1, 1_000_000).default(10_000),
   tls_cert: text('the path of a PEM file').optional(),
   tls_key: text('the path of a PEM file').optional(),
 });
@@ -67,16 +71,26 @@ export const LoggingConfig = z.object({
 });
 export type LoggingConfig = z.infer<typeof LoggingConfig>;
 
-/** `rate_limit_requests_per_minute` is per key, 0 switches it off. */
+/** `rate_limit_requests_per_minute` is per key, `rate_limit_unauthenticated_per_minute` per address; 0 switches each off. */
 export const SecurityConfig = z.object({
   enable_auth: flag().default(true),
   admin_key: secret(16).optional(),
   rate_limit_requests_per_minute: wholeNumber(0, 10_000_000).default(1000),
+  rate_limit_unauthenticated_per_minute: wholeNumber(0, 10_000_000).default(120),
+  trusted_proxies: addressList().default([]),
   cors_origins: originList().default([]),
   allowed_hosts: hostList().default([]),
   metrics_require_key: flag().default(false),
 });
 export type SecurityConfig = z.infer<typeof SecurityConfig>;
+
+/** Spans go to `endpoint`, the base URL of an OTLP collector; without one there is no tracing. */
+export const TracingConfig = z.object({
+  endpoint: httpUrl().optional(),
+  sample_ratio: ratio().default(1),
+  service_name: text('a name').default('task-orchestrator'),
+});
+export type TracingConfig = z.infer<typeof TracingConfig>;
 
 /** The whole configuration, defaults included: `Config.parse({})` is the built-in one. */
 export const Config = z.object({
@@ -85,6 +99,7 @@ export const Config = z.object({
   task: TaskConfig.prefault({}),
   logging: LoggingConfig.prefault({}),
   security: SecurityConfig.prefault({}),
+  tracing: TracingConfig.prefault({}),
 });
 export type Config = z.infer<typeof Config>;
 

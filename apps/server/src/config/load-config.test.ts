@@ -125,6 +125,36 @@ describe('environment variables', () => {
   });
 });
 
+describe('variables of OpenTelemetry', () => {
+  const OTEL = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318', OTEL_SERVICE_NAME: 'tasks' };
+
+  test('they win over files, and variables of our own over them', () => {
+    const configDir = aFolder({ 'default.toml': '[tracing]\nservice_name = "from a file"' });
+    const { config, sources } = load({ configDir, env: { ...OTEL, APP_TRACING_ENDPOINT: 'https://own:4318' } });
+    expect(config.tracing).toEqual({ endpoint: 'https://own:4318', sample_ratio: 1, service_name: 'tasks' });
+    expect(sources['tracing.service_name']).toBe('environment variable OTEL_SERVICE_NAME');
+  });
+
+  test('empty ones count as absent, and all of them when the SDK is switched off', () => {
+    expect(load({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: '' } }).config.tracing.endpoint).toBeUndefined();
+    expect(load({ env: { ...OTEL, OTEL_SDK_DISABLED: 'true' } }).config.tracing.endpoint).toBeUndefined();
+  });
+
+  test.for(['collector:4318', 'grpc://collector', 'http://user:hush@collector:4318', 'http://collector?key=1'])(
+    'the endpoint %s is refused with the name of the variable',
+    (endpoint) => {
+      const message = refusal({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } });
+      expect(message).toMatch(/^tracing\.endpoint = .* \(from environment variable OTEL_EXPORTER_OTLP_ENDPOINT\)/);
+      expect(message).toContain('allowed is an http or https URL without user, password, query and fragment');
+      expect(message).not.toContain('hush');
+    },
+  );
+
+  test.for(['1.5', '-0.1', 'half'])('the ratio %s is refused', (ratio) => {
+    expect(refusal({ env: { APP_TRACING_SAMPLE_RATIO: ratio } })).toContain('allowed is a number from 0 to 1');
+  });
+});
+
 describe('refusals', () => {
   const inFile = (toml: string) => ({ configDir: aFolder({ 'local.toml': toml }) });
   const inEnv = (env: Record<string, string>) => ({ env });
@@ -142,6 +172,14 @@ describe('refusals', () => {
     ['APP_LOGGING_LEVEL', 'loud', '"loud"', 'logging.level', 'one of trace, debug, info, warn, error'],
     ['APP_SECURITY_ENABLE_AUTH', 'yes', '"yes"', 'security.enable_auth', 'true or false'],
     ['APP_SECURITY_CORS_ORIGINS', 'https://a.b/', '["https://a.b/"]', 'security.cors_origins', 'a list of origins'],
+    [
+      'APP_SECURITY_TRUSTED_PROXIES',
+      '0.0.0.0/0',
+      '["0.0.0.0/0"]',
+      'security.trusted_proxies',
+      'a list of addresses and networks',
+    ],
+    ['APP_SERVER_MAX_CONNECTIONS', '0', '0', 'server.max_connections', 'a whole number from 1 to 1000000'],
     ['APP_DATABASE_DURABILITY', 'none', '"none"', 'database.durability', 'one of full, normal'],
     ['APP_DATABASE_URL', 'mysql://db', '"mysql://db"', 'database.url', 'sqlite://./relative/path.db'],
   ] as const)(

@@ -7,7 +7,7 @@ import { Config } from './config.ts';
 import type { ConfigInput, EnvironmentName } from './config.ts';
 import { fields } from './fields.ts';
 import type { ConfigSources } from './fields.ts';
-import { readEnvironmentName, readEnvSettings } from './read-env.ts';
+import { readEnvironmentName, readEnvSettings, readOtelSettings } from './read-env.ts';
 import type { Env } from './read-env.ts';
 import { listSettings, readSettingsFile } from './read-file.ts';
 
@@ -27,7 +27,7 @@ export interface LoadConfigOptions {
 
 /**
  * Reads the configuration; later layers win: built-in defaults, `default.toml`, `{APP_ENV}.toml`, `local.toml`,
- * environment `APP_<SECTION>_<KEY>`, overrides. Throws `ConfigError` for an unknown key, a bad value or a contradiction.
+ * environment (`OTEL_*`, then `APP_<SECTION>_<KEY>`), overrides. Throws `ConfigError` for an unknown key, a bad value or a contradiction.
  */
 export const loadConfig = ({
   configDir = 'config',
@@ -38,6 +38,7 @@ export const loadConfig = ({
   const settings = [
     ...listDefaults(environment),
     ...['default', environment, 'local'].flatMap((name) => readSettingsFile(join(configDir, `${name}.toml`))),
+    ...readOtelSettings(env),
     ...readEnvSettings(env),
     ...listSettings(overrides, 'start option').filter(({ value }) => value !== undefined),
   ];

@@ -1,10 +1,10 @@
 import { ConfigError } from './config-error.ts';
 import type { Setting } from './config-error.ts';
-import { EnvironmentName } from './config.ts';
+import { EnvironmentName, type ConfigKey } from './config.ts';
 import { fields } from './fields.ts';
 import type { Field } from './fields.ts';
 
-/** Environment variables; only those that begin with `APP_` are looked at. */
+/** Environment variables; only those that begin with `APP_` are looked at, and a few that all of OpenTelemetry shares. */
 export type Env = Readonly<Record<string, string | undefined>>;
 
 const fieldsByEnvName = new Map(fields.map((field) => [field.envName, field]));
@@ -27,6 +27,21 @@ export const readEnvSettings = (env: Env): Setting[] =>
     const field = fieldsByEnvName.get(name);
     return [{ key: field?.key ?? name, value: field ? coerce(value, field) : value, source: toSource(name) }];
   });
+
+/** https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/ */
+const OTEL_KEYS = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'tracing.endpoint',
+  OTEL_SERVICE_NAME: 'tracing.service_name',
+} as const satisfies Record<string, ConfigKey>;
+
+/** What a deployment tells all its programs; there an empty variable counts as absent. */
+export const readOtelSettings = (env: Env): Setting[] => {
+  if (env['OTEL_SDK_DISABLED']?.toLowerCase() === 'true') return [];
+  return Object.entries(OTEL_KEYS).flatMap(([name, key]) => {
+    const value = env[name];
+    return value === undefined || value === '' ? [] : [{ key, value, source: toSource(name) }];
+  });
+};
 
 export const toSource = (envName: string): string => `environment variable ${envName}`;
 

@@ -1,12 +1,15 @@
 import * as z from 'zod';
 
 import { findByteSize } from './byte-size.ts';
+import { isAddressOrNetwork } from '../address.ts';
 import { databaseUrlForms, isDatabaseUrl } from './database-url.ts';
 
 // Each type describes what it allows: a refusal quotes the description after "allowed is".
 
 export const wholeNumber = (min: number, max: number) =>
   z.int().min(min).max(max).describe(`a whole number from ${min} to ${max}`);
+
+export const ratio = () => z.number().min(0).max(1).describe('a number from 0 to 1');
 
 export const flag = () => z.boolean().describe('true or false');
 
@@ -41,13 +44,28 @@ export const byteSize = () =>
 
 export const databaseUrl = () => z.string().refine(isDatabaseUrl).describe(databaseUrlForms);
 
+/** Without user and password: credentials go into headers, and nothing has to hide them in a URL. */
+export const httpUrl = () =>
+  z.string().refine(isHttpUrl).describe('an http or https URL without user, password, query and fragment');
+
 export const originList = () =>
   z.array(z.string().refine(isOrigin)).describe('a list of origins such as "https://app.example.com", or "*"');
 
 export const hostList = () =>
   z.array(z.string().refine(isHost)).describe('a list of host names without port, such as "tasks.example.com", or "*"');
 
+export const addressList = () =>
+  z
+    .array(z.string().refine(isAddressOrNetwork))
+    .describe('a list of addresses and networks such as "10.0.0.0/8" or "::1", but not of all addresses');
+
 const isHost = (host: string): boolean => host === '*' || /^[\w-]+(\.[\w-]+)*$/.test(host);
+
+const isHttpUrl = (text: string): boolean => {
+  const url = URL.parse(text);
+  const hasMore = url !== null && [url.username, url.password, url.search, url.hash].some((part) => part !== '');
+  return url !== null && /^https?:$/.test(url.protocol) && !hasMore;
+};
 
 const isOrigin = (origin: string): boolean =>
   origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin);

@@ -6,11 +6,15 @@ import { serveStdio, StdioServerTransport } from '@modelcontextprotocol/server/s
 import type { Config } from '../config/config.ts';
 import { toCoreOptions } from '../core-options.ts';
 import { createHealthCheck } from '../health.ts';
+import { ANYONE } from '../caller.ts';
+import { createKeyWatch } from '../key-watch.ts';
+import { createKeyring } from '../keyring.ts';
 import { bindOperations } from '../operations.ts';
 import { createAsk } from '../transports/mcp/ask.ts';
 import type { Exchange } from '../transports/mcp/call-tool.ts';
 import { createMcpServer } from '../transports/mcp/create-server.ts';
 import { followChanges } from '../transports/mcp/resource-changes.ts';
+import { resourcesOf } from '../transports/mcp/resources.ts';
 import { TOOLS } from '../transports/mcp/tools/all.ts';
 import { version } from '../version.ts';
 
@@ -25,20 +29,23 @@ export async function serveEmbedded(config: Config): Promise<void> {
     isDraining: () => false,
     countConnections: () => Promise.resolve(1),
   });
-  const ask = createAsk(bindOperations(core, health));
+  // Who can start this can also open the database: there is nobody to keep out.
+  const keyring = createKeyring({ keys: core.keys, mustKeepAdmin: config.security.admin_key === undefined });
+  const watch = createKeyWatch({ keys: core.keys });
+  const ask = createAsk(bindOperations({ core, health, keyring, watch }))(ANYONE);
   const ending = new AbortController();
   const { signal } = ending;
 
   const transport = new StdioServerTransport();
   const handle = serveStdio(
     ({ era }) => {
-      const server = createMcpServer({ era, ask, exchange: EXCHANGE, tools: TOOLS, canPush: true });
+      const server = createMcpServer({ era, caller: ANYONE, ask, exchange: EXCHANGE, tools: TOOLS, canPush: true });
       const isWanted = era === 'legacy' ? registerSubscriptions(server) : () => true;
-      const onChange = (uri: string) => {
+      const tell = (uri: string) => {
         // A server that only answered a client's question about eras is gone by now.
         if (server.isConnected() && isWanted(uri)) server.server.sendResourceUpdated({ uri }).catch(() => undefined);
       };
-      void followChanges(core, onChange, signal);
+      void followChanges(core, (event) => resourcesOf(event).forEach(tell), signal);
       return server;
     },
     { transport, onerror: (error) => complain(error.message) },

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { until } from '../../../../tests/support/until.ts';
 import { KEY, startApp } from '../start-app.ts';
 import { askRaw, connectAgent } from './agents.ts';
+import { listen } from './listen.ts';
 
 const work_directory = '/srv/repo';
 const initialize = {
@@ -128,51 +129,3 @@ test('a subscriber hears of what happens to its task and to its path, and of not
   expect(uris).toEqual(['path:///srv/other%20path', task]);
   listening.stop();
 });
-
-/** A `subscriptions/listen` stream and what it has said so far. */
-function listen(url: string, resourceSubscriptions: string[]) {
-  const leaving = new AbortController();
-  const acknowledged = Promise.withResolvers<void>();
-  const seen: { method?: string; params?: { uri?: string }; result?: unknown }[] = [];
-  const uris: string[] = [];
-  async function follow() {
-    const response = await fetch(new URL('/mcp', url), {
-      method: 'POST',
-      signal: leaving.signal,
-      headers: {
-        authorization: `Bearer ${KEY}`,
-        'content-type': 'application/json',
-        accept,
-        'mcp-protocol-version': '2026-07-28',
-        'mcp-method': 'subscriptions/listen',
-      },
-      body: JSON.stringify({
-        jsonrpc: '2.0',
-        id: 'sub',
-        method: 'subscriptions/listen',
-        params: {
-          notifications: { resourceSubscriptions },
-          _meta: {
-            'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-            'io.modelcontextprotocol/clientCapabilities': {},
-          },
-        },
-      }),
-    });
-    let text = '';
-    for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
-      text += chunk;
-      const lines = text.split('\n');
-      text = lines.pop() ?? '';
-      for (const line of lines.filter((line) => line.startsWith('data: '))) {
-        const frame = JSON.parse(line.slice(6)) as (typeof seen)[number];
-        seen.push(frame);
-        if (frame.method === 'notifications/subscriptions/acknowledged') acknowledged.resolve();
-        if (frame.method === 'notifications/resources/updated') uris.push(frame.params?.uri ?? '');
-      }
-    }
-    return seen;
-  }
-  const frames = follow().catch(() => seen);
-  return { frames, uris, acknowledged: acknowledged.promise, stop: () => leaving.abort() };
-}

@@ -1,5 +1,6 @@
 import type { Client, Input } from '../client.ts';
 import { timeOrderedId } from '../time-ordered-id.ts';
+import type { Tracing } from '../tracing.ts';
 import type { AcquiredTask } from '../wire.ts';
 import type { TaskContext } from './held-task.ts';
 import type { OnError } from './report.ts';
@@ -39,6 +40,8 @@ export interface WorkerOptions {
   handler: Handler;
   /** Told of every error: of handlers, and of what the worker does in the background. */
   onError?: OnError | undefined;
+  /** Handlers run as parts of the traces that their tasks were created in. Default: they do not. */
+  tracing?: Tracing | undefined;
 }
 
 type Ask = Omit<Input<'tasks', 'acquire'>, 'limit' | 'acquire_id'>;

@@ -10,6 +10,7 @@ import {
 import { onAbort } from '../on-abort.ts';
 import { backoffMs, delay } from '../retry.ts';
 import { timeOrderedId } from '../time-ordered-id.ts';
+import type { Tracing } from '../tracing.ts';
 import type { AcquiredTask, TaskEvent } from '../wire.ts';
 import { CancelWatch } from './cancel-watch.ts';
 import { endOfTurn, PATIENCE } from './deliver.ts';
@@ -33,6 +34,7 @@ export class Worker {
   readonly workerId: string;
   readonly #client: Client;
   readonly #handler: Handler;
+  readonly #tracing: Tracing | undefined;
   readonly #report: Report;
   readonly #concurrency: number;
   readonly #prefetch: number;
@@ -59,6 +61,7 @@ export class Worker {
     this.workerId = options.workerId ?? defaultWorkerId();
     this.#client = client;
     this.#handler = options.handler;
+    this.#tracing = options.tracing;
     this.#report = toReport(options.onError);
     this.#concurrency = options.concurrency ?? 1;
     this.#prefetch = options.prefetch ?? 0;
@@ -190,7 +193,8 @@ export class Worker {
     // While it waited for a handler, it may have been cancelled or lost.
     if (held.abortReason) return { thrown: held.abortReason };
     try {
-      return { value: await this.#handler(held.task, held) };
+      const handle = () => this.#handler(held.task, held);
+      return { value: await (this.#tracing ? this.#tracing.process(held.task, handle) : handle()) };
     } catch (thrown) {
       return { thrown };
     }

@@ -1,5 +1,6 @@
+import type { CoreTracer, TracedCaller } from '../core-tracer.ts';
 import type { Engine, Transaction } from '../db/engine.ts';
-import { isConflict, isOutage, UncertainCommitError } from '../db/outage.ts';
+import { describeOutage, isConflict, isOutage, isUncertain } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import { Commit, type CommitSurroundings } from './commit.ts';
 
@@ -17,9 +18,18 @@ export function defineVerb<Item, Result>(verb: Verb<Item, Result>): Verb<Item, R
   return verb;
 }
 
+/** Commits are refused, all or some: a nearly full disk has room for small ones. Monotonic milliseconds. */
+export interface Outage {
+  /** Of the latest commit that was refused. */
+  readonly error: unknown;
+  readonly since: number;
+  readonly latest: number;
+}
+
 interface Call {
   readonly verb: Verb<unknown, unknown>;
   readonly item: unknown;
+  readonly caller: TracedCaller | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -28,6 +38,8 @@ const MAX_CALLS = 1_000;
 const NOTHING_CHANGED = 'the database cannot take writes right now; nothing was changed';
 const UNCERTAIN =
   'the database was lost during the write, which may have happened: send the same again, with the same keys and tokens';
+/** An outage is over when a commit goes through and none was refused for this long. */
+const CALM_MS = 2_000;
 /** A commit that met another server's on its way is tried again. */
 const MAX_TRIES = 10;
 
@@ -36,10 +48,14 @@ const MAX_TRIES = 10;
  * of the event loop; while a commit is under way, the next one fills. Callers hear nothing before their commit.
  */
 export class CommitQueue {
+  /** Null while commits go through. */
+  outage: Outage | null = null;
   readonly #engine: Engine;
   readonly #surroundings: CommitSurroundings;
   readonly #onCommit: (commit: Commit, calls: number, seconds: number) => void;
   readonly #onError: (error: unknown, doing: string) => void;
+  readonly #onOutage: (outage: Outage, isOver: boolean) => void;
+  readonly #tracer: CoreTracer | undefined;
   #pending: Call[] = [];
   #flushing = 0;
   #isScheduled = false;
@@ -50,18 +66,23 @@ export class CommitQueue {
     surroundings: CommitSurroundings;
     onCommit: (commit: Commit, calls: number, seconds: number) => void;
     onError: (error: unknown, doing: string) => void;
+    /** At the beginning and at the end of an outage. */
+    onOutage: (outage: Outage, isOver: boolean) => void;
+    tracer?: CoreTracer | undefined;
   }) {
     this.#engine = options.engine;
     this.#surroundings = options.surroundings;
     this.#onCommit = options.onCommit;
     this.#onError = options.onError;
+    this.#onOutage = options.onOutage;
+    this.#tracer = options.tracer;
   }
 
   /** Resolves after the commit that holds the write. */
   run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       // The queue hands each item to the verb it came with, and each result to the caller of that item.
-      this.#pending.push({ verb, item, resolve, reject } as Call);
+      this.#pending.push({ verb, item, caller: this.#tracer?.caller(), resolve, reject } as Call);
       this.#schedule();
     });
   }
@@ -98,11 +119,12 @@ export class CommitQueue {
     const started = performance.now();
     let done: { commit: Commit; outcomes: unknown[] };
     try {
-      done = await this.#transact(calls);
+      done = await this.#traced(calls, () => this.#transact(calls));
     } catch (error) {
       if (isConflict(error) && triesLeft > 1) return this.#commit(calls, triesLeft - 1);
       return this.#recover(calls, error);
     }
+    if (this.outage !== null) this.#endOutage(this.outage);
     this.#announce(done.commit, calls.length, (performance.now() - started) / 1000);
     calls.forEach((call, index) => settle(call, done.outcomes[index]));
   }
@@ -114,6 +136,11 @@ export class CommitQueue {
     } catch (error) {
       this.#onError(error, 'announcement of a commit');
     }
+  }
+
+  #traced<T>(calls: readonly Call[], work: () => Promise<T>): Promise<T> {
+    if (this.#tracer === undefined) return work();
+    return this.#tracer.commit({ callers: calls.map(({ caller }) => caller) }, work);
   }
 
   async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {
@@ -138,18 +165,37 @@ export class CommitQueue {
     }
   }
 
+  /** Reported once, however many commits fail until it is over: they come by the thousand, and the disk may be full. */
+  #noteOutage(error: unknown): void {
+    const now = performance.now();
+    const isNew = this.outage === null;
+    this.outage = { error, since: this.outage?.since ?? now, latest: now };
+    if (isNew) this.#onOutage(this.outage, false);
+  }
+
+  /** Not as soon as one commit fits in: while others are refused, it would begin and end all the time. */
+  #endOutage(outage: Outage): void {
+    if (performance.now() - outage.latest < CALM_MS) return;
+    this.outage = null;
+    this.#onOutage(outage, true);
+  }
+
   /** Nothing of a failed transaction happened. An outage is everyone's; a bug is looked for caller by caller. */
   async #recover(calls: readonly Call[], error: unknown): Promise<void> {
-    this.#onError(error, 'commit');
+    if (isOutage(error)) this.#noteOutage(error);
+    else this.#onError(error, 'commit');
     if (isOutage(error) || isConflict(error)) {
-      const refusal = new DomainError(
-        'UNAVAILABLE',
-        error instanceof UncertainCommitError ? UNCERTAIN : NOTHING_CHANGED,
-      );
+      const refusal = new DomainError('UNAVAILABLE', explainRefusal(error));
       for (const call of calls) call.reject(refusal);
     } else if (calls.length === 1) calls[0]!.reject(error);
     else for (const call of calls) await this.#commit([call]);
   }
+}
+
+/** Callers must know whether it may have happened. */
+function explainRefusal(error: unknown): string {
+  if (isUncertain(error)) return UNCERTAIN;
+  return isOutage(error) ? `${describeOutage(error)}; nothing was changed` : NOTHING_CHANGED;
 }
 
 function settle(call: Call, outcome: unknown): void {

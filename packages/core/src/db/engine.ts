@@ -30,6 +30,9 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+/** Told of a statement once it is answered; `startedAt` in monotonic milliseconds. */
+export type OnStatement = (statement: { text: string; startedAt: number }) => void;
+
 export interface EventHorizon {
   /** Everything up to this number in the order of events is committed, and nothing more will come before it. */
   readonly settled: number;

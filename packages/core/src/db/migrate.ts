@@ -37,6 +37,11 @@ export async function migrate(engine: Engine, folder: URL = FOLDER): Promise<str
   return engine.transaction(apply, { isPatient: true });
 }
 
+/** The schema version of this code. */
+export async function readNewestVersion(folder: URL = FOLDER): Promise<number> {
+  return (await readMigrations(folder)).at(-1)?.version ?? 0;
+}
+
 async function currentVersion(kysely: Kysely<Database>): Promise<number> {
   const row = await kysely
     .selectFrom('schema_migrations')

@@ -9,12 +9,31 @@ export function isOutage(error: unknown): boolean {
   return error instanceof Error && DRIVER_OUTAGE.test(error.message);
 }
 
+/** What an outage is about, for callers and operators: nothing of the inside but the code. */
+export function describeOutage(error: unknown): string {
+  const code = codeOf(error) ?? '';
+  const [, problem] = PROBLEMS.find(([pattern]) => pattern.test(code)) ?? [];
+  return problem === undefined ? 'the database cannot be reached' : `${problem} (${code})`;
+}
+
+const PROBLEMS = [
+  [/^(SQLITE_FULL|53100)$/, 'the disk of the database is full'],
+  [/^SQLITE_IOERR/, 'the disk of the database cannot be read or written'],
+  [/^(SQLITE_READONLY.*|25006)$/, 'the database is read-only'],
+  [/^SQLITE_(BUSY|LOCKED)/, 'the database is locked by another process'],
+] as const;
+
 /** The database was lost while it committed: it may have, or not. */
 export class UncertainCommitError extends Error {
   constructor(cause: unknown) {
     super('the database was lost during a commit, which may have happened or not', { cause });
     this.name = 'UncertainCommitError';
   }
+}
+
+/** Whether nobody knows if the commit happened: it broke off, or its flush failed after all was written. */
+export function isUncertain(error: unknown): boolean {
+  return error instanceof UncertainCommitError || /^SQLITE_IOERR_(DIR_)?FSYNC$/.test(codeOf(error) ?? '');
 }
 
 /** Whether the transaction met another one half way, so that the same again may well go through. */

@@ -14,8 +14,25 @@ export interface Database {
     last_seen_at: number;
   };
   paths: { path: string; paused: number; max_concurrent: number | null; weight: number };
-  api_keys: { key_id: string; name: string; hash: string; created_at: number };
+  api_keys: ApiKeysTable;
   schema_migrations: { version: number; name: string; applied_at: number };
+}
+
+export interface ApiKeysTable {
+  key_id: string;
+  name: string;
+  /** SHA-256 of the secret, as lower-case hex. */
+  hash: string;
+  /** JSON. */
+  roles: string;
+  /** JSON; empty: everywhere. */
+  path_prefixes: string;
+  created_at: number;
+  expires_at: number | null;
+  last_used_at: number | null;
+  /** Of the secret before the last rotation, valid until the time beside it. */
+  previous_hash: string | null;
+  previous_expires_at: number | null;
 }
 
 /**

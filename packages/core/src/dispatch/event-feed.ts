@@ -2,9 +2,13 @@ import type { EventType, StreamInput, TaskEvent } from '@task-orchestrator/contr
 import type { Change } from '../commit/commit.ts';
 import type { EventHorizon } from '../db/engine.ts';
 import { isBelow } from '../domain/path-tree.ts';
+import { isInScope, type Scope } from '../domain/scope.ts';
+
+/** What a reader asks for, and what it may see of that. */
+export type EventFilter = StreamInput & { readonly scope?: Scope };
 
 interface Subscriber {
-  readonly filter: StreamInput;
+  readonly filter: EventFilter;
   readonly wake: () => void;
 }
 
@@ -46,7 +50,7 @@ export class EventFeed {
   }
 
   /** Resolves when an event may match, after `netMs`, when `signal` aborts or when the feed closes. */
-  next(filter: StreamInput, netMs: number, signal: AbortSignal): Promise<void> {
+  next(filter: EventFilter, netMs: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         clearTimeout(net);
@@ -67,7 +71,7 @@ export class EventFeed {
     this.#wakeEach(() => true);
   }
 
-  #wakeEach(isMeant: (filter: StreamInput) => boolean): void {
+  #wakeEach(isMeant: (filter: EventFilter) => boolean): void {
     for (const { filter, wake } of this.#subscribers) if (isMeant(filter)) wake();
   }
 }
@@ -77,7 +81,8 @@ export function wantedTypes({ type }: StreamInput): readonly EventType[] | null 
   return type === undefined ? null : [type].flat();
 }
 
-function isOfInterest(filter: StreamInput, { task }: Change): boolean {
+function isOfInterest(filter: EventFilter, { task }: Change): boolean {
+  if (!isInScope(task.work_directory, filter.scope)) return false;
   if (filter.worker_id !== undefined && filter.worker_id !== task.worker_id) return false;
   if (filter.task_id !== undefined && filter.task_id !== task.task_id) return false;
   if (filter.status !== undefined && filter.status !== task.status) return false;
@@ -89,7 +94,7 @@ function isOfInterest(filter: StreamInput, { task }: Change): boolean {
 /** What a stream reads from. */
 export interface EventSource {
   /** Events after one position and up to another that match, oldest first. */
-  read(page: { filter: StreamInput; after: number; upTo: number; limit: number }): Promise<TaskEvent[]>;
+  read(page: { filter: EventFilter; after: number; upTo: number; limit: number }): Promise<TaskEvent[]>;
   horizon(): Promise<EventHorizon>;
 }
 
@@ -101,7 +106,7 @@ const BEHIND_MS = 20;
 export async function* followEvents(
   feed: EventFeed,
   source: EventSource,
-  options: { filter: StreamInput; start: number; netMs: number; signal: AbortSignal },
+  options: { filter: EventFilter; start: number; netMs: number; signal: AbortSignal },
 ): AsyncGenerator<TaskEvent, void, undefined> {
   const { filter, netMs, signal } = options;
   let position = options.start;

@@ -107,13 +107,17 @@ export class PathTurns {
 
   oldest(): Head | null {
     let found: Head | null = null;
-    for (const { path, heads, bands, version } of this.#entries.values()) {
-      heads.forEach((runAt, rank) => {
-        if (runAt !== null && (found === null || runAt < found.runAt))
-          found = { path, rank, runAt, band: bands[rank]!, version };
-      });
-    }
+    for (const head of this.heads()) if (found === null || head.runAt < found.runAt) found = head;
     return found;
+  }
+
+  /** Every path and rank that may have waiting tasks. */
+  *heads(): Generator<Head, undefined> {
+    for (const { path, heads, bands, version } of this.#entries.values()) {
+      for (const [rank, runAt] of heads.entries()) {
+        if (runAt !== null) yield { path, rank, runAt, band: bands[rank]!, version };
+      }
+    }
   }
 
   /** Paths below a directory that may have waiting tasks. */

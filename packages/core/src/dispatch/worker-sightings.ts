@@ -18,6 +18,15 @@ export class WorkerSightings {
     return sightings;
   }
 
+  /** What could not be written; whoever was seen again meanwhile stands as it is. */
+  putBack(sightings: readonly WorkerSighting[]): void {
+    for (const { worker_id, last_acquire_at, last_heartbeat_at } of sightings) {
+      const sighting = this.#sighting(worker_id);
+      sighting.last_acquire_at ??= last_acquire_at;
+      sighting.last_heartbeat_at ??= last_heartbeat_at;
+    }
+  }
+
   #sighting(workerId: string): { last_acquire_at: number | null; last_heartbeat_at: number | null } {
     let sighting = this.#byWorker.get(workerId);
     if (!sighting) {

@@ -6,6 +6,7 @@ import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, type Selector } from '../dispatch/selector.ts';
+import { isInScope, type Scope } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
 import { passBy, type After } from './look.ts';
 import { PathGuard, type Obstacle } from './path-guard.ts';
@@ -18,6 +19,8 @@ export interface AcquireCall {
   /** Seconds, or as long as an attempt may take: for callers that do not heartbeat. */
   readonly lease_seconds: number | 'timeout';
   readonly acquire_id: string | null;
+  /** Of the caller; the selector is within it already. */
+  readonly scope?: Scope;
 }
 
 export interface Acquired {
@@ -80,7 +83,7 @@ function findOriginals(calls: readonly AcquireCall[]): Map<AcquireCall, AcquireC
   return new Map(
     calls.map((call) => {
       if (call.acquire_id === null) return [call, call];
-      const key = JSON.stringify([call.worker_id, call.acquire_id]);
+      const key = JSON.stringify([call.worker_id, call.acquire_id, call.scope]);
       const original = byId.get(key) ?? call;
       byId.set(key, original);
       return [call, original];
@@ -95,7 +98,12 @@ async function loadReplays(commit: Commit, calls: readonly AcquireCall[]): Promi
   const rows = await commit.tx.all(tasksByAcquireId, [JSON.stringify(ids)]);
   if (rows.length === 0) return replays;
   for (const call of calls) {
-    const tasks = rows.filter((row) => row.acquire_id === call.acquire_id && row.worker_id === call.worker_id);
+    const tasks = rows.filter(
+      (row) =>
+        row.acquire_id === call.acquire_id &&
+        row.worker_id === call.worker_id &&
+        isInScope(row.work_directory, call.scope),
+    );
     if (tasks.length > 0) replays.set(call, { tasks, reason: null });
   }
   return replays;

@@ -6,6 +6,7 @@ import { DomainError, invalidField } from '../domain-error.ts';
 import { fingerprint, isKeyReleased, windowHours } from '../domain/idempotency.ts';
 import { PRIORITY_RANK } from '../domain/priority.ts';
 import { findCycle } from '../domain/reference-cycle.ts';
+import { isInScope, type Scope } from '../domain/scope.ts';
 import { createTaskId } from '../domain/task-id.ts';
 import { settleBlocked, settleDependants } from './dependants.ts';
 import { toJsonColumn } from './json-column.ts';
@@ -17,6 +18,8 @@ export interface CreateBatch {
   readonly tasks: readonly BatchTask[];
   /** Prefix of field names in refusals: `tasks.` for a batch, empty for a single task. */
   readonly isSingle: boolean;
+  /** Of the caller. */
+  readonly scope?: Scope;
 }
 
 const tasksByKey = defineStatement<[keys: string], TaskRow>((kysely, arg, dialect) =>
@@ -93,16 +96,16 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
   const byKey = new Map<string, TaskRow>();
   const rows = batch.tasks.map((task, index) => {
     const { idempotency_key: key } = task;
-    const holder = (key === undefined ? null : byKey.get(key)) ?? findHolder(commit, task, surroundings);
+    const holder = (key === undefined ? null : byKey.get(key)) ?? findHolder(commit, task, surroundings, batch.scope);
     const row = holder ?? draftRow(commit, task, fieldOf(batch, index, 'metadata'));
     if (task.ref !== undefined) byRef.set(task.ref, row);
-    if (key !== undefined) byKey.set(key, checkBody(row, task));
+    if (key !== undefined) byKey.set(key, checkBody(row, task, batch.scope));
     return { row, isNew: holder === null };
   });
   return rows.map(({ row, isNew }, index) => {
     const dependsOn = batch.tasks[index]!.depends_on.map((name, position) => {
       const dependency = byRef.get(name) ?? surroundings.dependencies.get(name.toLowerCase());
-      if (!dependency) throw invalidField(fieldOf(batch, index, `depends_on.${position}`), `there is no task ${name}`);
+      if (!dependency) throw refuseDependency(fieldOf(batch, index, `depends_on.${position}`), name);
       return dependency;
     });
     if (isNew && dependsOn.length > 0) {
@@ -114,10 +117,10 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
 }
 
 /** The task that the key already stands for, unless its window has passed. */
-function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings): TaskRow | null {
+function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings, scope: Scope): TaskRow | null {
   if (task.idempotency_key === undefined) return null;
   const holder = byKey.get(task.idempotency_key);
-  return holder && !isKeyReleased(holder, commit.now) ? checkBody(holder, task) : null;
+  return holder && !isKeyReleased(holder, commit.now) ? checkBody(holder, task, scope) : null;
 }
 
 /** From here on the key stands for the new task; one whose window has passed gives it back. */
@@ -128,19 +131,21 @@ function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
   byKey.set(row.idempotency_key, row);
 }
 
-function checkBody(holder: TaskRow, task: BatchTask): TaskRow {
-  if (holder.idempotency_hash !== fingerprint(task)) {
-    throw new DomainError(
-      'IDEMPOTENCY_MISMATCH',
-      `idempotency_key was used for task ${holder.task_id} with another body`,
-      {
-        field: 'idempotency_key',
-        message: 'must come with the same body as before, or be a new key',
-        task_id: holder.task_id,
-      },
-    );
+/** The body tells the directory, so one that is the same is in scope. Of a task outside no more is said than that the key is taken. */
+function checkBody(holder: TaskRow, task: BatchTask, scope: Scope): TaskRow {
+  if (holder.idempotency_hash === fingerprint(task)) return holder;
+  const details = {
+    field: 'idempotency_key',
+    message: 'must come with the same body as before, or be a new key',
+  };
+  if (!isInScope(holder.work_directory, scope)) {
+    throw new DomainError('IDEMPOTENCY_MISMATCH', 'idempotency_key was used with another body', details);
   }
-  return holder;
+  const { task_id } = holder;
+  throw new DomainError('IDEMPOTENCY_MISMATCH', `idempotency_key was used for task ${task_id} with another body`, {
+    ...details,
+    task_id,
+  });
 }
 
 function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskRow {
@@ -263,6 +268,10 @@ function checkReferences(batch: CreateBatch): void {
   }
 }
 
-function fieldOf(batch: CreateBatch, index: number, field: string): string {
+export function refuseDependency(field: string, name: string): DomainError {
+  return invalidField(field, `there is no task ${name}`);
+}
+
+export function fieldOf(batch: CreateBatch, index: number, field: string): string {
   return batch.isSingle ? field : `tasks.${index}.${field}`;
 }

@@ -1,8 +1,7 @@
-import type { TaskFilter } from '@task-orchestrator/contract';
 import { sql, type RawBuilder, type SqlBool } from 'kysely';
 import type { Engine } from '../db/engine.ts';
 import { BAND_BITS } from '../domain/band.ts';
-import { matchesFilter } from './filter.ts';
+import { matchesFilter, splitByArea, type ScopedFilter } from './filter.ts';
 
 /** Creation numbers, both ends included. */
 export interface SeqRange {
@@ -12,17 +11,24 @@ export interface SeqRange {
 
 /**
  * Creation numbers of the first `limit` tasks that match, in one direction, by the index tasks_directory: a few of its bands
- * at a time, and ever more, until there are enough.
+ * at a time, and ever more, until there are enough. Of several areas each is looked through by itself.
  */
-export async function findInBands(
-  engine: Engine,
-  page: {
-    filter: TaskFilter;
-    range: SeqRange;
-    direction: 'asc' | 'desc';
-    limit: number;
-  },
-): Promise<number[]> {
+export async function findInBands(engine: Engine, page: BandPage): Promise<number[]> {
+  const parts = splitByArea(page.filter);
+  if (parts.length === 1) return findInArea(engine, { ...page, filter: parts[0]! });
+  const found: number[] = [];
+  for (const filter of parts) found.push(...(await findInArea(engine, { ...page, filter })));
+  return found.toSorted((a, b) => (page.direction === 'asc' ? a - b : b - a)).slice(0, page.limit);
+}
+
+interface BandPage {
+  readonly filter: ScopedFilter;
+  readonly range: SeqRange;
+  readonly direction: 'asc' | 'desc';
+  readonly limit: number;
+}
+
+async function findInArea(engine: Engine, page: BandPage): Promise<number[]> {
   const { range, direction, limit } = page;
   // As a parameter, since a status that is written out would draw SQLite to the index of that status.
   const { status, ...filter } = page.filter;

@@ -3,26 +3,31 @@ import { sql, type ExpressionBuilder, type ExpressionWrapper, type SqlBool } fro
 import type { Dialect } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
 import { PRIORITY_RANK } from '../domain/priority.ts';
-import { rangeBelow } from '../domain/path-tree.ts';
+import { findAreas, type Scope } from '../domain/scope.ts';
+import { inAreas } from './in-areas.ts';
+
+/** What a caller asks for, and what it may see of that. */
+export type ScopedFilter = TaskFilter & { readonly scope?: Scope };
+
+/** The same as several filters of one area each, for an index that can seek in one at a time. */
+export function splitByArea(filter: ScopedFilter): ScopedFilter[] {
+  const { scope, ...wanted } = filter;
+  const areas = findAreas(filter, scope) ?? [];
+  return areas.map(({ path, subtree }) => ({ ...wanted, work_directory: path, subtree }));
+}
 
 /** The conditions of a caller's filter on tasks. Statuses are written out, so that partial indexes apply. */
-export function matchesFilter(filter: TaskFilter, dialect: Dialect) {
+export function matchesFilter(filter: ScopedFilter, dialect: Dialect) {
   return (builder: ExpressionBuilder<Database, 'tasks'>): ExpressionWrapper<Database, 'tasks', SqlBool> => {
     const { eb, and, or, ref } = builder;
     const conditions = [];
+    const areas = findAreas(filter, filter.scope);
     if (filter.status !== undefined) {
       const statuses = Array.isArray(filter.status) ? filter.status : [filter.status];
       conditions.push(or(statuses.map((status) => eb('status', '=', sql.lit(status)))));
     }
     if (filter.priority !== undefined) conditions.push(eb('priority', '=', PRIORITY_RANK[filter.priority]));
-    if (filter.work_directory !== undefined) {
-      const { after, before } = rangeBelow(filter.work_directory);
-      const isIt = eb('work_directory', '=', filter.work_directory);
-      const isBelow = and([eb('work_directory', '>', after), eb('work_directory', '<', before)]);
-      // One range around both, which an index can seek.
-      const isNear = and([eb('work_directory', '>=', filter.work_directory), eb('work_directory', '<', before)]);
-      conditions.push(filter.subtree ? and([isNear, or([isIt, isBelow])]) : isIt);
-    }
+    if (areas !== undefined) conditions.push(inAreas(builder, ref('work_directory'), areas));
     if (filter.worker_id !== undefined) conditions.push(eb('worker_id', '=', filter.worker_id));
     if (filter.tag !== undefined) {
       conditions.push(

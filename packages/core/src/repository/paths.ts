@@ -5,6 +5,8 @@ import { defineVerb } from '../commit/commit-queue.ts';
 import { defineStatement, type Querier } from '../db/engine.ts';
 import type { PathSetting } from '../dispatch/path-settings.ts';
 import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
+import { findAreas, isInScope, type Area, type Scope } from '../domain/scope.ts';
+import { inAreas } from './in-areas.ts';
 
 const DEFAULTS = { paused: 0, max_concurrent: null, weight: 1 };
 
@@ -50,26 +52,29 @@ export function readPathSettings(reader: Querier): Promise<PathSetting[]> {
 interface Page {
   readonly after: string;
   readonly limit: number;
+  readonly scope: Scope;
+  /** Of the scope. */
+  readonly areas: readonly Area[] | undefined;
 }
 
 /** From the cursor on, for one page. */
 async function countWaiting(reader: Querier, page: Page, known: WaitingCounts | null): Promise<Map<string, number>> {
   if (known === null) return countByPath(reader, 'waiting', page);
-  const names = [...known.paths()].filter((path) => byBytes(path, page.after) > 0).toSorted(byBytes);
+  const isWanted = (path: string): boolean => byBytes(path, page.after) > 0 && isInScope(path, page.scope);
+  const names = [...known.paths()].filter(isWanted).toSorted(byBytes);
   return new Map(names.slice(0, page.limit).map((path) => [path, known.of(path)]));
 }
 
 /** Uses the index tasks_waiting, or tasks_working, from the cursor on and for one page only. */
 async function countByPath(reader: Querier, status: 'waiting' | 'working', page: Page): Promise<Map<string, number>> {
-  const rows = await reader.kysely
+  const { areas } = page;
+  let counted = reader.kysely
     .selectFrom('tasks')
     .select(['work_directory as path', ({ fn }) => fn.countAll<number>().as('count')])
     .where('status', '=', sql.lit(status))
-    .where('work_directory', '>', page.after)
-    .groupBy('work_directory')
-    .orderBy('work_directory')
-    .limit(page.limit)
-    .execute();
+    .where('work_directory', '>', page.after);
+  if (areas !== undefined) counted = counted.where((builder) => inAreas(builder, builder.ref('work_directory'), areas));
+  const rows = await counted.groupBy('work_directory').orderBy('work_directory').limit(page.limit).execute();
   return new Map(rows.map(({ path, count }) => [path, Number(count)]));
 }
 
@@ -81,17 +86,15 @@ export async function listPaths(
   reader: Querier,
   { limit, cursor: after = '' }: z.output<typeof PathsInput>,
   known: WaitingCounts | null,
+  scope: Scope,
 ): Promise<z.infer<typeof PathsOutput>> {
-  const page = { after, limit: limit + 1 };
+  const areas = findAreas({}, scope);
+  const page = { after, limit: limit + 1, scope, areas };
   const waiting = await countWaiting(reader, page, known);
   const working = await countByPath(reader, 'working', page);
-  const settings = await reader.kysely
-    .selectFrom('paths')
-    .selectAll()
-    .where('path', '>', page.after)
-    .orderBy('path')
-    .limit(page.limit)
-    .execute();
+  let settled = reader.kysely.selectFrom('paths').selectAll().where('path', '>', page.after);
+  if (areas !== undefined) settled = settled.where((builder) => inAreas(builder, builder.ref('path'), areas));
+  const settings = await settled.orderBy('path').limit(page.limit).execute();
   const byPath = new Map(settings.map((setting) => [setting.path, setting]));
   const names = [...new Set([...waiting.keys(), ...working.keys(), ...byPath.keys()])].toSorted(byBytes);
   const paths = names.slice(0, limit).map((path) =>

@@ -1,12 +1,13 @@
-import type { EventsInput, EventsOutput, StreamInput, TaskEvent } from '@task-orchestrator/contract';
+import type { EventsInput, EventsOutput, TaskEvent } from '@task-orchestrator/contract';
 import { sql, type Selectable, type SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
-import { wantedTypes } from '../dispatch/event-feed.ts';
-import { rangeBelow } from '../domain/path-tree.ts';
+import { wantedTypes, type EventFilter } from '../dispatch/event-feed.ts';
+import { findAreas } from '../domain/scope.ts';
 import { refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
+import { inAreas } from './in-areas.ts';
 import { toIso } from './task-row.ts';
 
 const taskSeq = defineStatement<[task_id: string], { seq: number; log_bytes: number }>((kysely, arg) =>
@@ -38,7 +39,7 @@ export async function listEvents(
 /** A page of the global order after `after` and up to `upTo`, with what the filter lets through. */
 export async function pageOfEvents(
   { reader }: Engine,
-  page: { filter: StreamInput; after: number; upTo: number; limit: number },
+  page: { filter: EventFilter; after: number; upTo: number; limit: number },
 ): Promise<TaskEvent[]> {
   const { filter } = page;
   let query = selectEvents(reader).where('events.seq', '>', page.after).where('events.seq', '<=', page.upTo);
@@ -47,15 +48,9 @@ export async function pageOfEvents(
   const types = wantedTypes(filter);
   if (types !== null) query = query.where('events.type', 'in', types);
   if (filter.worker_id !== undefined) query = query.where('events.worker_id', '=', filter.worker_id);
-  const directory = filter.work_directory;
-  if (directory !== undefined) {
-    const { after, before } = rangeBelow(directory);
-    query = query.where(({ eb, and, or }) => {
-      const isIt = eb('tasks.work_directory', '=', directory);
-      const isBelow = and([eb('tasks.work_directory', '>', after), eb('tasks.work_directory', '<', before)]);
-      return filter.subtree ? or([isIt, isBelow]) : isIt;
-    });
-  }
+  const areas = findAreas(filter, filter.scope);
+  if (areas !== undefined)
+    query = query.where((builder) => inAreas(builder, builder.ref('tasks.work_directory'), areas));
   return (await query.limit(page.limit).execute()).map(toEvent);
 }
 

@@ -1,12 +1,13 @@
-import type { ListInput, ListOutput, Task, TaskFilter, TaskOutcome } from '@task-orchestrator/contract';
+import type { ListInput, ListOutput, Task, TaskOutcome } from '@task-orchestrator/contract';
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
+import { findAreas } from '../domain/scope.ts';
 import { isFinished, refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
 import { findInBands, isInSomeBand } from './directory-bands.ts';
-import { matchesFilter } from './filter.ts';
+import { matchesFilter, splitByArea, type ScopedFilter } from './filter.ts';
 import { CONTROL_COLUMNS, TASK_COLUMNS, toOutcome, toTask, type ControlRow, type TaskRow } from './task-row.ts';
 
 const taskById = defineStatement<[task_id: string], TaskRow>((kysely, arg) =>
@@ -39,8 +40,10 @@ export async function getOutcomes(reader: Querier, ids: readonly string[]): Prom
   });
 }
 
+type ScopedList = ListInput & ScopedFilter;
+
 /** Newest first. `total` counts the whole filter, so it is left out where a cursor shows that it is known. */
-export async function listTasks(engine: Engine, input: ListInput): Promise<z.infer<typeof ListOutput>> {
+export async function listTasks(engine: Engine, input: ScopedList): Promise<z.infer<typeof ListOutput>> {
   const before = input.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(input.cursor);
   const rows = usesBands(engine, input)
     ? await pageFromBands(engine, input, before)
@@ -51,7 +54,7 @@ export async function listTasks(engine: Engine, input: ListInput): Promise<z.inf
   return input.cursor === undefined ? { ...answer, total: await countTasks(engine, input) } : answer;
 }
 
-function pageFromTable({ reader, dialect }: Engine, input: ListInput, before: number): Promise<TaskRow[]> {
+function pageFromTable({ reader, dialect }: Engine, input: ScopedList, before: number): Promise<TaskRow[]> {
   let page = reader.kysely.selectFrom('tasks').select(TASK_COLUMNS).where(matchesFilter(input, dialect));
   // Few tasks work, among many: without this SQLite goes through all of them, since that spares it a sort.
   if (input.status === 'working') page = page.where('seq', 'in', workingSeqs(reader.kysely));
@@ -63,7 +66,7 @@ function pageFromTable({ reader, dialect }: Engine, input: ListInput, before: nu
     .execute();
 }
 
-async function pageFromBands(engine: Engine, input: ListInput, before: number): Promise<TaskRow[]> {
+async function pageFromBands(engine: Engine, input: ScopedList, before: number): Promise<TaskRow[]> {
   const { limit, offset } = input;
   const found = await findInBands(engine, {
     filter: input,
@@ -75,8 +78,8 @@ async function pageFromBands(engine: Engine, input: ListInput, before: number): 
 }
 
 /** Tasks at work are few, and have an index of their own. */
-function usesBands({ dialect }: Engine, { work_directory, status }: TaskFilter): boolean {
-  return dialect.hasBands && work_directory !== undefined && status !== 'working';
+function usesBands({ dialect }: Engine, filter: ScopedFilter): boolean {
+  return dialect.hasBands && findAreas(filter, filter.scope) !== undefined && filter.status !== 'working';
 }
 
 function bySeq({ reader, dialect }: Engine, seqs: readonly number[]) {
@@ -87,7 +90,14 @@ function workingSeqs(kysely: Querier['kysely']): SelectQueryBuilder<Database, 't
   return kysely.selectFrom('tasks').select('seq').where('status', '=', sql.lit('working'));
 }
 
-export async function countTasks(engine: Engine, filter: TaskFilter): Promise<number> {
+export async function countTasks(engine: Engine, filter: ScopedFilter): Promise<number> {
+  if (filter.scope === undefined || !usesBands(engine, filter)) return countMatching(engine, filter);
+  let total = 0;
+  for (const part of splitByArea(filter)) total += await countMatching(engine, part);
+  return total;
+}
+
+async function countMatching(engine: Engine, filter: ScopedFilter): Promise<number> {
   let count = engine.reader.kysely
     .selectFrom('tasks')
     .select(({ fn }) => fn.countAll<number>().as('count'))
@@ -102,7 +112,7 @@ export async function countTasks(engine: Engine, filter: TaskFilter): Promise<nu
 /** Ids of a filter in creation order, from after `afterSeq`: for operations that go through all of them in pages. */
 export async function pageOfIds(
   engine: Engine,
-  { filter, afterSeq, limit }: { filter: TaskFilter; afterSeq: number; limit: number },
+  { filter, afterSeq, limit }: { filter: ScopedFilter; afterSeq: number; limit: number },
 ): Promise<{ seq: number; task_id: string }[]> {
   if (usesBands(engine, filter)) {
     const range = { from: afterSeq + 1, to: Number.MAX_SAFE_INTEGER };

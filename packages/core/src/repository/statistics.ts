@@ -3,33 +3,90 @@ import { sql } from 'kysely';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 import { BAND_BITS } from '../domain/band.ts';
+import { HIGHEST_RANK } from '../domain/priority.ts';
+import { findAreas } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
+import { isInSomeBand } from './directory-bands.ts';
+import { inAreas } from './in-areas.ts';
 
 export type StatusCounts = Record<TaskStatus, number>;
 
+/** How many tasks there are of each status, and of the waiting ones of each priority, by its rank. */
+export interface TaskCounts {
+  readonly byStatus: StatusCounts;
+  readonly waitingByRank: number[];
+}
+
+const NO_RANK = sql<number | null>`CAST(NULL AS INTEGER)`.as('rank');
+
 /** Each status is counted in the partial index that holds it. */
-const counts = defineStatement<[], { status: TaskStatus; count: number }>((kysely) => {
+const counts = defineStatement<[], { status: TaskStatus; rank: number | null; count: number }>((kysely) => {
   const countOpen = (status: TaskStatus) =>
     kysely
       .selectFrom('tasks')
-      .select([sql<TaskStatus>`${sql.lit(status)}`.as('status'), ({ fn }) => fn.countAll<number>().as('count')])
+      .select(({ fn }) => [
+        sql<TaskStatus>`${sql.lit(status)}`.as('status'),
+        NO_RANK,
+        fn.countAll<number>().as('count'),
+      ])
       .where('status', '=', sql.lit(status));
+  const countWaiting = kysely
+    .selectFrom('tasks')
+    .select(({ fn }) => [
+      sql<TaskStatus>`'waiting'`.as('status'),
+      sql<number | null>`priority`.as('rank'),
+      fn.countAll<number>().as('count'),
+    ])
+    .where('status', '=', sql.lit('waiting'))
+    .groupBy('priority');
   const countFinished = kysely
     .selectFrom('tasks')
-    .select(['status', ({ fn }) => fn.countAll<number>().as('count')])
+    .select(({ fn }) => ['status' as const, NO_RANK, fn.countAll<number>().as('count')])
     .where('finished_at', 'is not', null)
     .groupBy('status');
   return countOpen('blocked')
     .unionAll(countOpen('scheduled'))
-    .unionAll(countOpen('waiting'))
+    .unionAll(countWaiting)
     .unionAll(countOpen('working'))
     .unionAll(countFinished);
 });
 
-export async function countByStatus(reader: Querier): Promise<StatusCounts> {
+export async function countTasks(reader: Querier): Promise<TaskCounts> {
+  const rows = await reader.all(counts, []);
+  const waitingByRank = Array<number>(HIGHEST_RANK + 1).fill(0);
+  for (const { rank, count } of rows) if (rank !== null) waitingByRank[rank]! += Number(count);
+  return { byStatus: toTotals(rows), waitingByRank };
+}
+
+function toTotals(rows: readonly { status: TaskStatus; count: number }[]): StatusCounts {
   const totals = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const { status, count } of await reader.all(counts, [])) totals[status] += Number(count);
+  for (const { status, count } of rows) totals[status] += Number(count);
   return totals;
+}
+
+/** The same of a part of the tree, and `run_at` of its longest-waiting task; uses the indexes tasks_directory and tasks_waiting. */
+export async function countInScope(
+  engine: Engine,
+  scope: readonly string[],
+): Promise<{ counts: StatusCounts; oldest: number | null }> {
+  const isInBand = engine.dialect.hasBands ? await isInSomeBand(engine) : null;
+  const rows: { status: TaskStatus; count: number }[] = [];
+  let oldest: number | null = null;
+  for (const area of findAreas({}, scope) ?? []) {
+    let tasks = engine.reader.kysely
+      .selectFrom('tasks')
+      .where((builder) => inAreas(builder, builder.ref('work_directory'), [area]));
+    if (isInBand !== null) tasks = tasks.where(isInBand);
+    const counted = tasks.select(['status', ({ fn }) => fn.countAll<number>().as('count')]).groupBy('status');
+    rows.push(...(await counted.execute()));
+    const first = await tasks
+      .select(({ fn }) => fn.min('run_at').as('run_at'))
+      .where('status', '=', sql.lit('waiting'))
+      .executeTakeFirst();
+    const runAt = first?.run_at ?? null;
+    if (runAt !== null) oldest = Math.min(oldest ?? Infinity, Number(runAt));
+  }
+  return { counts: toTotals(rows), oldest };
 }
 
 /** A path and priority with waiting tasks, and where the first of them may be found. */

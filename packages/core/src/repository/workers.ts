@@ -3,6 +3,8 @@ import { sql } from 'kysely';
 import type { z } from 'zod';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Querier } from '../db/engine.ts';
+import { findAreas, type Scope } from '../domain/scope.ts';
+import { inAreas } from './in-areas.ts';
 import { toIsoOrNull } from './task-row.ts';
 
 export interface WorkerSighting {
@@ -34,28 +36,21 @@ export const saveSightings = defineVerb<readonly WorkerSighting[], void>({
   },
 });
 
-/** Last seen first, with how many tasks each holds. */
+/** Last seen first, with how many tasks each holds; with a scope those that hold some there. */
 export async function listWorkers(
   reader: Querier,
   input: z.output<typeof WorkersInput>,
+  scope: Scope,
 ): Promise<z.infer<typeof WorkersOutput>> {
-  const rows = await reader.kysely
+  let query = reader.kysely
     .selectFrom('workers')
     .leftJoin(
-      (query) =>
-        query
-          .selectFrom('tasks')
-          .select(['tasks.worker_id', ({ fn }) => fn.countAll<number>().as('tasks_held')])
-          .where('status', '=', sql.lit('working'))
-          .groupBy('tasks.worker_id')
-          .as('held'),
+      () => tasksHeld(reader, scope).as('held'),
       (join) => join.onRef('held.worker_id', '=', 'workers.worker_id'),
     )
-    .select(['workers.worker_id', 'last_acquire_at', 'last_heartbeat_at', 'tasks_held'])
-    .orderBy('last_seen_at', 'desc')
-    .orderBy('workers.worker_id')
-    .limit(input.limit)
-    .execute();
+    .select(['workers.worker_id', 'last_acquire_at', 'last_heartbeat_at', 'tasks_held']);
+  if (scope !== undefined) query = query.where('tasks_held', '>', 0);
+  const rows = await query.orderBy('last_seen_at', 'desc').orderBy('workers.worker_id').limit(input.limit).execute();
   return {
     workers: rows.map((row) => ({
       worker_id: row.worker_id,
@@ -66,12 +61,31 @@ export async function listWorkers(
   };
 }
 
-export async function countWorkersSeenSince(reader: Querier, since: number): Promise<number> {
-  const row = await reader.kysely
+/** Uses the index tasks_lease, or tasks_working. */
+function tasksHeld(reader: Querier, scope: Scope) {
+  const areas = findAreas({}, scope);
+  let held = reader.kysely
+    .selectFrom('tasks')
+    .select(['tasks.worker_id', ({ fn }) => fn.countAll<number>().as('tasks_held')])
+    .where('status', '=', sql.lit('working'));
+  if (areas !== undefined) held = held.where((builder) => inAreas(builder, builder.ref('work_directory'), areas));
+  return held.groupBy('tasks.worker_id');
+}
+
+/** With a scope only those that hold a task there. */
+export async function countWorkersSeenSince(reader: Querier, since: number, scope: Scope): Promise<number> {
+  let query = reader.kysely
     .selectFrom('workers')
     .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('last_seen_at', '>=', since)
-    .executeTakeFirstOrThrow();
+    .where('last_seen_at', '>=', since);
+  if (scope !== undefined) {
+    query = query.where(
+      'worker_id',
+      'in',
+      reader.kysely.selectFrom(tasksHeld(reader, scope).as('held')).select('held.worker_id'),
+    );
+  }
+  const row = await query.executeTakeFirstOrThrow();
   return Number(row.count);
 }
 

@@ -7,10 +7,11 @@ import type { CoreContext } from './context.ts';
 /** Tells the rest of the process, and other servers, what a commit has changed. The commit itself has happened. */
 export function announce(context: CoreContext, commit: Commit): void {
   const { changes } = commit;
-  for (const status of commit.removed) countChange(context, status, null);
+  for (const status of commit.removed) countStatus(context, status, null);
   if (changes.length === 0) return;
   for (const { from, task } of changes) {
-    countChange(context, from, task.status);
+    countStatus(context, from, task.status);
+    countWaiting(context, from, task);
     if (from === 'waiting') context.waiting?.add(task.work_directory, -1);
     if (task.status === 'waiting') context.waiting?.add(task.work_directory, 1);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
@@ -47,10 +48,20 @@ function isFreeing({ from, task }: Change): boolean {
 }
 
 /** Where other servers write too, counting is left to the database. */
-function countChange({ engine, counts }: CoreContext, from: TaskStatus | null, to: TaskStatus | null): void {
+function countStatus({ engine, counts }: CoreContext, from: TaskStatus | null, to: TaskStatus | null): void {
   if (engine.peers !== null) return;
-  if (from !== null) counts[from] -= 1;
-  if (to !== null) counts[to] += 1;
+  if (from !== null) counts.byStatus[from] -= 1;
+  if (to !== null) counts.byStatus[to] += 1;
+}
+
+function countWaiting(
+  { engine, counts }: CoreContext,
+  from: TaskStatus | null,
+  { status, priority }: Change['task'],
+): void {
+  if (engine.peers !== null) return;
+  if (from === 'waiting') counts.waitingByRank[priority]! -= 1;
+  if (status === 'waiting') counts.waitingByRank[priority]! += 1;
 }
 
 function countReady(changes: readonly Change[]): Map<string, number> {

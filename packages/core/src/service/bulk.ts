@@ -1,6 +1,7 @@
 import type { ManyOutput, TaskFilter, TaskStatus } from '@task-orchestrator/contract';
 import type { z } from 'zod';
 import { DomainError } from '../domain-error.ts';
+import type { ScopedFilter } from '../repository/filter.ts';
 import { countTasks, pageOfIds } from '../repository/read-tasks.ts';
 import type { CoreContext } from './context.ts';
 
@@ -13,7 +14,7 @@ const PAGE = 200;
 export async function changeEach(
   context: CoreContext,
   job: {
-    filter: TaskFilter;
+    filter: ScopedFilter;
     statuses: readonly TaskStatus[];
     isDryRun: boolean;
     change: (task_id: string) => Promise<unknown>;

@@ -10,7 +10,8 @@ import type { PathTurns } from '../dispatch/path-turns.ts';
 import type { TaskEnds } from '../dispatch/task-ends.ts';
 import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
 import type { WorkerSightings } from '../dispatch/worker-sightings.ts';
-import type { StatusCounts } from '../repository/statistics.ts';
+import type { KeyUses } from '../repository/api-keys.ts';
+import type { TaskCounts } from '../repository/statistics.ts';
 
 /** What the parts of one running core share. Everything but the engine is a hint that a restart rebuilds. */
 export interface CoreContext {
@@ -24,8 +25,9 @@ export interface CoreContext {
   readonly feed: EventFeed;
   readonly ends: TaskEnds;
   readonly sightings: WorkerSightings;
+  readonly keyUses: KeyUses;
   readonly due: DueTimer;
-  readonly counts: StatusCounts;
+  counts: TaskCounts;
   readonly waiting: WaitingCounts | null;
   /** Aborts when the core begins to end: long polls answer, streams finish. */
   readonly ending: AbortSignal;

@@ -1,5 +1,8 @@
 import { Background } from '../dispatch/background.ts';
+import { DomainError } from '../domain-error.ts';
+import { saveKeyUses } from '../repository/api-keys.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
+import { probeWrites } from '../repository/probe-writes.ts';
 import { nextDue, promoteDue } from '../repository/promote-due.ts';
 import { removeFinished } from '../repository/remove-finished.ts';
 import { lastSignOfLife, saveSightings } from '../repository/workers.ts';
@@ -8,10 +11,11 @@ import { followPeers } from './peers.ts';
 
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
+const KEY_USES_MS = 60_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
-/** Workers could not reach a server that was down: leases that ran out meanwhile get this long after its start. */
+/** Workers could not renew leases while no server was there, or none could write: those that ran out meanwhile get this long. */
 const GRACE_MS = 5_000;
 const DAY_MS = 86_400_000;
 
@@ -19,11 +23,9 @@ const DAY_MS = 86_400_000;
 export async function startMaintenance(context: CoreContext): Promise<Background> {
   const background = new Background((error, doing) => context.observer.onError?.(error, doing));
   const diedAt = await lastSignOfLife(context.engine.reader);
-  const graceUntil = context.engine.clock() + GRACE_MS;
-  background.every(LEASE_SWEEP_MS, 'lease sweep', () =>
-    sweepLeases(context, context.engine.clock() < graceUntil ? diedAt : Infinity),
-  );
+  background.every(LEASE_SWEEP_MS, 'lease sweep', createLeaseSweep(context, diedAt));
   background.every(SIGHTINGS_MS, 'worker sightings', () => writeSightings(context));
+  background.every(KEY_USES_MS, 'uses of keys', () => writeKeyUses(context));
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
@@ -33,11 +35,28 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   return background;
 }
 
+function createLeaseSweep(context: CoreContext, diedAt: number): () => Promise<void> {
+  const { engine, commits } = context;
+  let grace = { before: diedAt, until: engine.clock() + GRACE_MS };
+  let stuckSince: number | null = null;
+  return async () => {
+    // Else nobody would notice the end of an outage where no caller writes.
+    if (commits.outage === null || (await isDone(commits.run(probeWrites, null)))) stuckSince = null;
+    else {
+      stuckSince ??= engine.clock() - LEASE_SWEEP_MS;
+      grace = { before: stuckSince, until: engine.clock() + GRACE_MS };
+      return;
+    }
+    await sweepLeases(context, engine.clock() < grace.until ? grace.before : Infinity);
+  };
+}
+
 /** Everything once. */
 export async function runMaintenance(context: CoreContext): Promise<void> {
   await sweepLeases(context);
   await promoteDueTasks(context);
   await writeSightings(context);
+  await writeKeyUses(context);
   await removeOldTasks(context);
 }
 
@@ -64,7 +83,47 @@ async function expectNextDue(context: CoreContext): Promise<void> {
 
 export async function writeSightings(context: CoreContext): Promise<void> {
   const sightings = context.sightings.takeAll();
-  if (sightings.length > 0) await context.commits.run(saveSightings, sightings);
+  if (sightings.length === 0) return;
+  try {
+    await context.commits.run(saveSightings, sightings);
+  } catch (error) {
+    context.sightings.putBack(sightings);
+    throw error;
+  }
+}
+
+/** Before a read that shows them: what cannot be written now does not keep anyone from reading. */
+export async function tryWriteSightings(context: CoreContext): Promise<void> {
+  await isDone(writeSightings(context));
+}
+
+/** Whether the write went through; false in an outage. */
+async function isDone(write: Promise<void>): Promise<boolean> {
+  try {
+    await write;
+    return true;
+  } catch (error) {
+    if (error instanceof DomainError && error.code === 'UNAVAILABLE') return false;
+    throw error;
+  }
+}
+
+export async function writeKeyUses({ keyUses, commits }: CoreContext): Promise<void> {
+  const uses = [...keyUses];
+  keyUses.clear();
+  if (uses.length === 0) return;
+  try {
+    await commits.run(saveKeyUses, uses);
+  } catch (error) {
+    // A key that was used again meanwhile was used later.
+    for (const [keyId, at] of uses) if (!keyUses.has(keyId)) keyUses.set(keyId, at);
+    throw error;
+  }
+}
+
+/** Before a list that shows them. */
+export async function tryWriteKeyUses(context: CoreContext): Promise<void> {
+  await isDone(writeKeyUses(context));
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {

@@ -1,23 +1,20 @@
-import type {
-  AcquireOutput,
-  BatchTask,
-  EmptyReason,
-  StreamInput,
-  TaskEvent,
-  TaskStatus,
-} from '@task-orchestrator/contract';
+import type { AcquireOutput, BatchTask, EmptyReason, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
 import type { Core } from '../core-api.ts';
-import type { Engine } from '../db/engine.ts';
-import { followEvents, type EventSource } from '../dispatch/event-feed.ts';
-import { createSelector } from '../dispatch/selector.ts';
+import type { Engine, Querier } from '../db/engine.ts';
+import { followEvents, type EventFilter, type EventSource } from '../dispatch/event-feed.ts';
+import { createSelector, type Selector } from '../dispatch/selector.ts';
+import { describeOutage } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
+import { requireInScope, type Scope } from '../domain/scope.ts';
+import { refuseUnknown } from '../domain/task-state.ts';
 import type { AcquireCall, Acquired } from '../repository/acquire.ts';
 import { createApiKeys } from '../repository/api-keys.ts';
+import { measureBacklog } from '../repository/backlog.ts';
 import { cancelTasks } from '../repository/cancel.ts';
 import { completeTasks } from '../repository/complete.ts';
-import { createTasks } from '../repository/create.ts';
+import { createTasks, type CreateBatch } from '../repository/create.ts';
 import { failTasks } from '../repository/fail.ts';
 import { heartbeatTasks, type HeartbeatResult } from '../repository/heartbeat.ts';
 import { appendLogs, listLogs } from '../repository/logs.ts';
@@ -26,12 +23,13 @@ import { listEvents, pageOfEvents } from '../repository/read-events.ts';
 import { getTask, listTasks } from '../repository/read-tasks.ts';
 import { releaseTasks } from '../repository/release.ts';
 import { retryTasks } from '../repository/retry.ts';
-import { findOldestWaiting } from '../repository/statistics.ts';
+import { countInScope, findOldestWaiting } from '../repository/statistics.ts';
 import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
+import { findOutside, requireDrafts, requireTasks } from '../repository/tasks-in-scope.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
-import { writeSightings } from './maintenance.ts';
+import { tryWriteKeyUses, tryWriteSightings } from './maintenance.ts';
 import { recount } from './peers.ts';
 import { pollForTasks } from './poll.ts';
 import { waitForTasks } from './wait.ts';
@@ -45,43 +43,56 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   const { commits, engine, policy } = context;
   const { reader } = engine;
   const startedAt = performance.now();
+
+  function create(batch: CreateBatch) {
+    const run = () => {
+      const created = commits.run(createTasks, batch);
+      expectReady(context, batch.tasks);
+      return created;
+    };
+    return batch.scope === undefined ? run() : requireDrafts(reader, batch).then(run);
+  }
+
+  /** Does something to one task, if that is in scope. */
+  function onTask<Input extends { task_id: string }, Output>(run: (input: Input) => Promise<Output>) {
+    return (input: Input, scope?: Scope): Promise<Output> =>
+      scope === undefined ? run(input) : requireTasks(reader, [input.task_id], scope).then(() => run(input));
+  }
+
   return {
-    async createTask(input) {
-      const created = commits.run(createTasks, { tasks: [input], isSingle: true });
-      expectReady(context, [input]);
-      const [row] = await created;
+    async createTask(input, scope) {
+      const [row] = await create({ tasks: [input], isSingle: true, scope });
       return toTask(row!);
     },
 
-    async createTasks({ tasks }) {
-      const created = commits.run(createTasks, { tasks, isSingle: false });
-      expectReady(context, tasks);
-      const rows = await created;
+    async createTasks({ tasks }, scope) {
+      const rows = await create({ tasks, isSingle: false, scope });
       return { tasks: rows.map((row, index) => ({ ...toReceipt(row), ref: tasks[index]!.ref ?? null })) };
     },
 
-    getTask: ({ task_id }) => getTask(reader, task_id),
-    listTasks: (input) => listTasks(engine, input),
+    getTask: onTask(({ task_id }) => getTask(reader, task_id)),
+    listTasks: (input, scope) => listTasks(engine, { ...input, scope }),
 
-    async acquireTasks(input, signal) {
+    async acquireTasks(input, signal, scope) {
       const acquired = await pollForTasks(
         context,
         {
-          selector: createSelector(input),
+          selector: selectInScope(input, scope),
           worker_id: input.worker_id,
           limit: input.limit,
           lease_seconds: input.lease_seconds ?? policy.defaultLeaseSeconds,
           acquire_id: input.acquire_id ?? null,
+          scope,
         },
         input.wait_seconds,
         signal,
       );
-      return toAcquireOutput(context, acquired);
+      return toAcquireOutput(context, acquired, scope);
     },
 
-    async acquireNextTask(input, signal) {
+    async acquireNextTask(input, signal, scope) {
       const call: AcquireCall = {
-        selector: createSelector(input),
+        selector: selectInScope(input, scope),
         worker_id: input.worker_id,
         limit: 1,
         lease_seconds: input.lease_seconds ?? 'timeout',
@@ -91,44 +102,50 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return tasks[0] ? toAcquiredTask(tasks[0]) : null;
     },
 
-    heartbeat: async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input)),
-    heartbeatMany: ({ heartbeats }) =>
-      answerEach(heartbeats, async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
+    heartbeat: onTask(async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
+    heartbeatMany: ({ heartbeats }, scope) =>
+      answerEach({ items: heartbeats, reader, scope }, async (input) =>
+        sawHeartbeat(context, await commits.run(heartbeatTasks, input)),
+      ),
 
-    completeTask: (input) => commits.run(completeTasks, input),
-    completeTasks: ({ completions }) => answerEach(completions, (input) => commits.run(completeTasks, input)),
+    completeTask: onTask((input) => commits.run(completeTasks, input)),
+    completeTasks: ({ completions }, scope) =>
+      answerEach({ items: completions, reader, scope }, (input) => commits.run(completeTasks, input)),
 
-    failTask: (input) => commits.run(failTasks, input),
-    releaseTask: (input) => commits.run(releaseTasks, input),
-    cancelTask: (input) => commits.run(cancelTasks, input),
-    retryTask: (input) => commits.run(retryTasks, input),
+    failTask: onTask((input) => commits.run(failTasks, input)),
+    releaseTask: onTask((input) => commits.run(releaseTasks, input)),
+    cancelTask: onTask((input) => commits.run(cancelTasks, input)),
+    retryTask: onTask((input) => commits.run(retryTasks, input)),
 
-    cancelTasks: ({ filter, reason, force, dry_run }) =>
+    cancelTasks: ({ filter, reason, force, dry_run }, scope) =>
       changeEach(context, {
-        filter,
+        filter: { ...filter, scope },
         statuses: CANCELLABLE,
         isDryRun: dry_run,
         change: (task_id) => commits.run(cancelTasks, { task_id, reason, force }),
       }),
-    retryTasks: ({ filter, dry_run }) =>
+    retryTasks: ({ filter, dry_run }, scope) =>
       changeEach(context, {
-        filter,
+        filter: { ...filter, scope },
         statuses: RETRYABLE,
         isDryRun: dry_run,
         change: (task_id) => commits.run(retryTasks, { task_id }),
       }),
 
-    appendLog: (input) => commits.run(appendLogs, input),
-    listLogs: (input) => listLogs(reader, input, policy.maxLogBytes),
-    listEvents: (input) => listEvents(reader, input),
-    waitForTasks: (input, signal) => waitForTasks(context, input, signal),
-    eventPosition: async () => String(await settledPosition(engine)),
-    streamEvents: (input, signal) => streamEvents(context, input, signal),
-    async listWorkers(input) {
-      await writeSightings(context);
-      return listWorkers(reader, input);
+    appendLog: onTask((input) => commits.run(appendLogs, input)),
+    listLogs: onTask((input) => listLogs(reader, input, policy.maxLogBytes)),
+    listEvents: onTask((input) => listEvents(reader, input)),
+    async waitForTasks(input, signal, scope) {
+      await requireTasks(reader, input.task_ids, scope);
+      return waitForTasks(context, input, signal);
     },
-    listPaths: (input) => listPaths(reader, input, context.waiting),
+    eventPosition: async () => String(await settledPosition(engine)),
+    streamEvents: (input, signal, scope) => streamEvents(context, { ...input, scope }, signal),
+    async listWorkers(input, scope) {
+      await tryWriteSightings(context);
+      return listWorkers(reader, input, scope);
+    },
+    listPaths: (input, scope) => listPaths(reader, input, context.waiting, scope),
 
     async setPath(input) {
       const setting = await commits.run(setPaths, input);
@@ -138,22 +155,29 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return getPathState(reader, setting, context.waiting);
     },
 
-    async getStatistics() {
-      await writeSightings(context);
+    async getStatistics(scope) {
+      await tryWriteSightings(context);
       const now = await engine.now();
-      if (engine.peers !== null) await recount(context);
-      const oldest = await findOldestWaiting(reader, context.turns);
+      const { counts, oldest } =
+        scope === undefined ? await countEverywhere(context) : await countInScope(engine, scope);
       return {
-        total_tasks: Object.values(context.counts).reduce((total, count) => total + count, 0),
-        tasks: { ...context.counts },
+        total_tasks: Object.values(counts).reduce((total, count) => total + count, 0),
+        tasks: counts,
         oldest_waiting_seconds: oldest === null ? null : Math.max(0, now - oldest) / 1000,
-        workers: await countWorkersSeenSince(reader, now - RECENT_MS),
+        workers: await countWorkersSeenSince(reader, now - RECENT_MS, scope),
         uptime_seconds: (performance.now() - startedAt) / 1000,
       };
     },
 
-    keys: createApiKeys(reader, commits),
-    gauges: () => ({ tasks: { ...context.counts }, acquire_waiters: context.waiters.size }),
+    keys: createApiKeys({ engine, commits, uses: context.keyUses, writeUses: () => tryWriteKeyUses(context) }),
+    gauges() {
+      const { byStatus, waitingByRank } = context.counts;
+      const [low = 0, medium = 0, high = 0] = waitingByRank;
+      return { tasks: { ...byStatus }, waiting: { low, medium, high }, acquire_waiters: context.waiters.size };
+    },
+    measureBacklog: () => measureBacklog(context),
+
+    writeProblem: () => (commits.outage === null ? null : describeOutage(commits.outage.error)),
 
     async ping() {
       const started = performance.now();
@@ -174,13 +198,29 @@ function expectReady({ waiters }: CoreContext, tasks: readonly BatchTask[]): voi
   waiters.wakeForReady(ready, true);
 }
 
-function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired): AcquireOutput {
+/** Who may not take from everywhere and names no path takes from where it may. */
+function selectInScope(input: Parameters<typeof createSelector>[0], scope: Scope): Selector {
+  const selector = createSelector(input);
+  if (scope === undefined) return selector;
+  if (selector.paths === null) return { ...selector, paths: scope, subtree: true };
+  if (input.work_path !== undefined) requireInScope('work_path', input.work_path, scope);
+  input.work_paths?.forEach((path, index) => requireInScope(`work_paths.${index}`, path, scope));
+  return selector;
+}
+
+async function countEverywhere(context: CoreContext): Promise<Awaited<ReturnType<typeof countInScope>>> {
+  const { engine, turns } = context;
+  if (engine.peers !== null) await recount(context);
+  return { oldest: await findOldestWaiting(engine.reader, turns), counts: { ...context.counts.byStatus } };
+}
+
+function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired, scope: Scope): AcquireOutput {
   if (reason === null) return { tasks: tasks.map(toAcquiredTask) };
-  return { tasks: [], reason, retry_after_seconds: retryAfterSeconds(context, reason) };
+  return { tasks: [], reason, retry_after_seconds: retryAfterSeconds(context, reason, scope) };
 }
 
 /** When it is worth to come back: for a caller that does not wait. */
-function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason): number {
+function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason, scope: Scope): number {
   switch (reason) {
     case 'limit':
     case 'path_busy':
@@ -188,7 +228,8 @@ function retryAfterSeconds({ due, engine }: CoreContext, reason: EmptyReason): n
     case 'paused':
       return 10;
     case 'empty':
-      return Math.min(10, Math.max(0.1, (due.dueAt - engine.clock()) / 1000));
+      // When the next task is due is known of all tasks only.
+      return scope === undefined ? Math.min(10, Math.max(0.1, (due.dueAt - engine.clock()) / 1000)) : 10;
   }
 }
 
@@ -202,12 +243,21 @@ function sawHeartbeat(
 
 /** Each item for itself; what is not a refusal ends the whole call. */
 async function answerEach<Item extends { task_id: string }, Value>(
-  items: readonly Item[],
+  { items, reader, scope }: { items: readonly Item[]; reader: Querier; scope: Scope },
   ask: (item: Item) => Promise<Value>,
 ): Promise<{ results: { task_id: string; value: Value | null; error: ReturnType<DomainError['toBody']> | null }[] }> {
+  const outside =
+    scope === undefined
+      ? null
+      : await findOutside(
+          reader,
+          items.map(({ task_id }) => task_id),
+          scope,
+        );
   const results = await Promise.all(
     items.map(async (item) => {
       try {
+        if (outside?.has(item.task_id)) throw refuseUnknown(item.task_id);
         return { task_id: item.task_id, value: await ask(item), error: null };
       } catch (error) {
         if (!(error instanceof DomainError) || error.code === 'UNAVAILABLE') throw error;
@@ -224,7 +274,7 @@ const STREAM_NET_ALONE_MS = 60_000;
 
 async function* streamEvents(
   context: CoreContext,
-  filter: StreamInput,
+  filter: EventFilter,
   signal: AbortSignal,
 ): AsyncGenerator<TaskEvent> {
   const { engine, feed } = context;

@@ -1,6 +1,6 @@
 import type { Notice } from '../db/engine.ts';
 import { readPathSettings } from '../repository/paths.ts';
-import { countByStatus, waitingFlows } from '../repository/statistics.ts';
+import { countTasks, waitingFlows } from '../repository/statistics.ts';
 import { FINISHED } from '../domain/task-state.ts';
 import type { Background } from '../dispatch/background.ts';
 import type { CoreContext } from './context.ts';
@@ -45,5 +45,5 @@ async function refresh(context: CoreContext): Promise<void> {
 }
 
 export async function recount(context: CoreContext): Promise<void> {
-  Object.assign(context.counts, await countByStatus(context.engine.reader));
+  context.counts = await countTasks(context.engine.reader);
 }

@@ -10,7 +10,12 @@ async function expectCountsToMatch({ core }: OpenedCore): Promise<void> {
     expect(count, status).toBe(total);
   }
   expect(total_tasks).toBe((await core.listTasks(listOf({ limit: 1 }))).total);
-  expect(core.gauges().tasks).toEqual(tasks);
+  const { tasks: gauged, waiting } = core.gauges();
+  expect(gauged).toEqual(tasks);
+  for (const priority of ['low', 'medium', 'high'] as const) {
+    const { total } = await core.listTasks(listOf({ status: 'waiting', priority, limit: 1 }));
+    expect(waiting[priority], priority).toBe(total);
+  }
 }
 
 forEachEngine((engine) => {

@@ -28,7 +28,7 @@ const DIRECTORIES = ['/a', '/a/b', '/a/b c', '/z', 'C:/win'];
 export async function addSettings(core: Core): Promise<void> {
   await core.setPath(aSetting('/a', { weight: 2.5, max_concurrent: 50 }));
   await core.setPath(aSetting('/paused', { paused: true }));
-  await core.keys.insert({ name: 'admin', hash: 'the hash of a key' });
+  await core.keys.insert({ name: 'admin', roles: ['admin'], path_prefixes: [], hash: 'the hash of a key' });
 }
 
 /** Does a bit of everything, on several servers at once where there are. Answers the tasks that are still held. */

@@ -1,5 +1,7 @@
-import type { Operation, Operations } from '@task-orchestrator/contract';
+import { mayCall, operations, type Operation, type Operations } from '@task-orchestrator/contract';
 import type { z } from 'zod';
+import { authorize } from '../../authorize.ts';
+import type { Caller } from '../../caller.ts';
 import type { CallEndpoint, Endpoint, OperationContext } from '../../operations.ts';
 import { validateInput } from '../../validate.ts';
 
@@ -16,22 +18,37 @@ export type CallName = Call['name'];
 type InputOf<Name extends CallName> = z.input<Extract<Call, { name: Name }>['operation']['input']>;
 type OutputOf<Name extends CallName> = z.output<Extract<Call, { name: Name }>['operation']['output']>;
 
-/** Asks one operation, validated like at every other door. Throws what the operation refuses. */
+/** Asks one operation as one caller, validated like at every other door. Throws what the operation refuses. */
 export type Ask = <Name extends CallName>(
   name: Name,
   input: InputOf<Name>,
-  context?: OperationContext,
+  context?: Omit<OperationContext, 'caller'>,
 ) => Promise<OutputOf<Name>>;
 
-const NO_WAIT = {};
-
-export function createAsk(endpoints: readonly Endpoint[]): Ask {
+export function createAsk(endpoints: readonly Endpoint[]): (caller: Caller) => Ask {
   const calls = new Map<string, CallEndpoint>(endpoints.filter(isCall).map((endpoint) => [endpoint.name, endpoint]));
-  return asAsk(async (name, input, context = NO_WAIT) => {
-    const endpoint = calls.get(name);
-    if (!endpoint) throw new Error(`${name} is not bound`);
-    return endpoint.run(validateInput(endpoint.operation, input), context);
-  });
+  return (caller) =>
+    asAsk(async (name, input, context) => {
+      const endpoint = calls.get(name);
+      if (!endpoint) throw new Error(`${name} is not bound`);
+      return endpoint.run(validateInput(endpoint.operation, input), { caller, ...context });
+    });
+}
+
+/** Whether what is made of these operations is of any use to the caller. */
+export function mayAsk(caller: Caller, names: readonly CallName[]): boolean {
+  return names.every((name) => mayCall(caller.roles, operationOf(name)));
+}
+
+/** @throws FORBIDDEN */
+export function requireAccess(caller: Caller, names: readonly CallName[]): void {
+  for (const name of names) authorize(name, operationOf(name), caller);
+}
+
+function operationOf(name: CallName): Operation {
+  const [group, member] = name.split('.') as [string, string];
+  // `CallName` is made from the same record.
+  return (operations as Record<string, Record<string, Operation>>)[group]![member]!;
 }
 
 function isCall(endpoint: Endpoint): endpoint is CallEndpoint {
@@ -39,6 +56,8 @@ function isCall(endpoint: Endpoint): endpoint is CallEndpoint {
 }
 
 /** An endpoint answers what its operation describes: `bindOperations` holds that at compile time. */
-function asAsk(ask: (name: CallName, input: unknown, context?: OperationContext) => Promise<unknown>): Ask {
+function asAsk(
+  ask: (name: CallName, input: unknown, context?: Omit<OperationContext, 'caller'>) => Promise<unknown>,
+): Ask {
   return ask as Ask;
 }

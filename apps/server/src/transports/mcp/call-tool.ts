@@ -1,9 +1,11 @@
 import { TRACEPARENT_META_KEY, type CallToolResult, type ServerContext } from '@modelcontextprotocol/server';
 import type { Outcome } from '../../record-request.ts';
 import { toRefusal } from '../../refusal.ts';
+import { findTraceparent } from '../../traceparent.ts';
 import { validateInput } from '../../validate.ts';
 import { isToolResult, toErrorResult, toToolResult } from './answer.ts';
-import type { Ask } from './ask.ts';
+import type { Caller } from '../../caller.ts';
+import { requireAccess, type Ask } from './ask.ts';
 import { keepLease, type Holding } from './holding.ts';
 import { takesTasks } from './tasks-extension.ts';
 import type { McpTool, ToolCall } from './tool.ts';
@@ -25,6 +27,7 @@ const TICK_MS = 10_000;
 export async function callTool(options: {
   tool: McpTool;
   args: unknown;
+  caller: Caller;
   ask: Ask;
   exchange: Exchange;
   clientName: string | undefined;
@@ -35,6 +38,7 @@ export async function callTool(options: {
   const { name } = tool.definition;
   let isWaiting = false;
   try {
+    requireAccess(options.caller, tool.operations);
     const args = validateInput(tool, options.args ?? {});
     const wait = tool.describeWait?.(args);
     isWaiting = (wait?.seconds ?? 0) > 0;
@@ -45,7 +49,7 @@ export async function callTool(options: {
       ask,
       signal,
       clientName,
-      traceparent: readTraceparent(context),
+      traceparent: findTraceparent(context.mcpReq._meta?.[TRACEPARENT_META_KEY]),
       baseUrl: exchange.baseUrl,
       takesTasks: takesTasks(context),
     };
@@ -82,12 +86,4 @@ function createReport({ mcpReq }: ServerContext, wait: { seconds: number; messag
     const params = { progressToken, progress, total: wait.seconds, message: wait.message };
     mcpReq.notify({ method: 'notifications/progress', params }).catch(() => undefined);
   };
-}
-
-/** https://www.w3.org/TR/trace-context/#traceparent-header */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
-function readTraceparent({ mcpReq }: ServerContext): string | undefined {
-  const value = mcpReq._meta?.[TRACEPARENT_META_KEY];
-  return typeof value === 'string' && TRACEPARENT.test(value) ? value : undefined;
 }

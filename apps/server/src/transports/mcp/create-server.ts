@@ -6,7 +6,8 @@ import {
   type ServerContext,
 } from '@modelcontextprotocol/server';
 import { version } from '../../version.ts';
-import type { Ask } from './ask.ts';
+import type { Caller } from '../../caller.ts';
+import { mayAsk, type Ask } from './ask.ts';
 import { callTool, type Exchange } from './call-tool.ts';
 import { envelopeOf } from './envelope.ts';
 import { INSTRUCTIONS } from './instructions.ts';
@@ -18,9 +19,11 @@ import { createWaitSource } from './waits.ts';
 
 export interface McpServerOptions {
   readonly era: 'legacy' | 'modern';
+  /** Who asks: it sees what its roles allow. */
+  readonly caller: Caller;
+  /** Asks as the caller. */
   readonly ask: Ask;
   readonly exchange: Exchange;
-  /** What this caller may use; it sees no others. */
   readonly tools: readonly McpTool[];
   /** Whether changes of resources reach the client; not over HTTP in the legacy era, where nothing stays open. */
   readonly canPush: boolean;
@@ -33,7 +36,7 @@ const CACHE = { ttlMs: 300_000, cacheScope: 'private' } as const;
 
 /** The MCP server of one request, or of one pipe: the same for both eras of the protocol. */
 export function createMcpServer(options: McpServerOptions): McpServer {
-  const { era, ask, exchange, canPush } = options;
+  const { era, caller, ask, exchange, canPush } = options;
   const server = new McpServer(
     { name: 'task-orchestrator', title: 'Task Orchestrator', version },
     {
@@ -54,22 +57,24 @@ export function createMcpServer(options: McpServerOptions): McpServer {
     },
   );
   serveTools(server, options);
-  registerResources(server, ask, exchange);
-  registerPrompts(server);
+  registerResources(server, { caller, ask, exchange });
+  registerPrompts(server, caller);
   if (era === 'modern') registerTaskMethods(server, [createWaitSource(ask)]);
   return server;
 }
 
 /** Below the SDK's own registry, which cannot refuse in our words nor hand out handles. */
-function serveTools(server: McpServer, { tools, ask, exchange, tickMs }: McpServerOptions): void {
+function serveTools(server: McpServer, { tools, caller, ask, exchange, tickMs }: McpServerOptions): void {
   const byName = new Map(tools.map((tool) => [tool.definition.name, tool]));
-  server.server.setRequestHandler('tools/list', () => ({ tools: tools.map(({ definition }) => definition) }));
+  const usable = tools.filter(({ operations }) => mayAsk(caller, operations));
+  server.server.setRequestHandler('tools/list', () => ({ tools: usable.map(({ definition }) => definition) }));
   server.server.setRequestHandler('tools/call', ({ params }, context) => {
     const tool = byName.get(params.name);
     if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `There is no tool ${params.name}`);
     return callTool({
       tool,
       args: params.arguments,
+      caller,
       ask,
       exchange,
       clientName: clientNameOf(server, context),

@@ -1,10 +1,18 @@
 import type { GetPromptResult, McpServer } from '@modelcontextprotocol/server';
 import { z } from 'zod';
+import type { Caller } from '../../caller.ts';
+import { mayAsk } from './ask.ts';
 
 const path = z.string().min(1).describe('Absolute path');
 
-/** What people start by name; each ends in calls of the tools. */
-export function registerPrompts(server: McpServer): void {
+/** What people start by name; each ends in calls of the tools, and is for those who may use them. */
+export function registerPrompts(server: McpServer, caller: Caller): void {
+  if (mayAsk(caller, ['tasks.acquire', 'tasks.complete', 'tasks.fail'])) registerWorkerLoop(server);
+  if (mayAsk(caller, ['tasks.createMany', 'tasks.wait'])) registerPlanAndQueue(server);
+  if (mayAsk(caller, ['tasks.list', 'tasks.get'])) registerTriageFailed(server);
+}
+
+function registerWorkerLoop(server: McpServer): void {
   server.registerPrompt(
     'worker_loop',
     {
@@ -23,6 +31,9 @@ export function registerPrompts(server: McpServer): void {
 6. On LEASE_LOST stop at once with that task. On cancel_requested stop, undo what is half done, and call fail_task.
 7. Go to 1.`),
   );
+}
+
+function registerPlanAndQueue(server: McpServer): void {
   server.registerPrompt(
     'plan_and_queue',
     {
@@ -41,6 +52,9 @@ ${goal}
 4. Call wait_for_tasks with their task_ids until done is true.
 5. Read the results, submit what is missing, and tell me how it stands.`),
   );
+}
+
+function registerTriageFailed(server: McpServer): void {
   server.registerPrompt(
     'triage_failed',
     {

@@ -9,7 +9,8 @@ import {
   type ReadResourceResult,
 } from '@modelcontextprotocol/server';
 import { toRefusal } from '../../refusal.ts';
-import type { Ask } from './ask.ts';
+import type { Caller } from '../../caller.ts';
+import { mayAsk, type Ask, type CallName } from './ask.ts';
 import type { Exchange } from './call-tool.ts';
 import { toRow } from './tools/list-tasks.ts';
 
@@ -17,32 +18,68 @@ const LATEST = 20;
 const LOG_PAGE = 1000;
 
 /** Tasks and paths to read as a whole, where a tool's answer has to be short. */
-export function registerResources(server: McpServer, ask: Ask, exchange: Exchange): void {
-  register('task', 'task://{id}', 'A task, with its prompt and result', 'application/json', async (task_id) =>
-    JSON.stringify(await ask('tasks.get', { task_id })),
-  );
-  register('task-result', 'task://{id}/result', 'How a task ended', 'application/json', async (task_id) => {
-    const { status, result, error, finished_at } = await ask('tasks.get', { task_id });
-    return JSON.stringify({ task_id, status, result, error, finished_at });
+export function registerResources(
+  server: McpServer,
+  { caller, ask, exchange }: { caller: Caller; ask: Ask; exchange: Exchange },
+): void {
+  register({
+    name: 'task',
+    template: 'task://{id}',
+    description: 'A task, with its prompt and result',
+    operation: 'tasks.get',
+    read: async (task_id) => JSON.stringify(await ask('tasks.get', { task_id })),
   });
-  register('task-logs', 'task://{id}/logs', 'The output of its workers', 'text/plain', (id) => readLogs(ask, id));
-  register('path', 'path://{+path}', 'What goes on in a directory', 'application/json', async (path) =>
-    JSON.stringify(await summarise(ask, toPath(path))),
-  );
+  register({
+    name: 'task-result',
+    template: 'task://{id}/result',
+    description: 'How a task ended',
+    operation: 'tasks.get',
+    async read(task_id) {
+      const { status, result, error, finished_at } = await ask('tasks.get', { task_id });
+      return JSON.stringify({ task_id, status, result, error, finished_at });
+    },
+  });
+  register({
+    name: 'task-logs',
+    template: 'task://{id}/logs',
+    description: 'The output of its workers',
+    mimeType: 'text/plain',
+    operation: 'tasks.logs',
+    read: (id) => readLogs(ask, id),
+  });
+  register({
+    name: 'path',
+    template: 'path://{+path}',
+    description: 'What goes on in a directory',
+    operation: 'tasks.list',
+    read: async (path) => JSON.stringify(await summarise(ask, toPath(path))),
+  });
 
-  function register(
-    name: string,
-    template: string,
-    description: string,
-    mimeType: string,
-    read: (value: string) => Promise<string>,
-  ): void {
+  function register({
+    name,
+    template,
+    description,
+    mimeType = 'application/json',
+    operation,
+    read,
+  }: Description): void {
+    if (!mayAsk(caller, [operation])) return;
     const resource = new ResourceTemplate(template, { list: undefined });
     server.registerResource(name, resource, { description, mimeType }, async ({ href: uri }, variables) => {
       const value = decode(String(Object.values(variables)[0]));
       return toContents(uri, mimeType, await read(value).catch((error: unknown) => refuse(error, uri, exchange)));
     });
   }
+}
+
+interface Description {
+  readonly name: string;
+  readonly template: string;
+  readonly description: string;
+  readonly mimeType?: string;
+  /** Who may not ask it does not see the resource. */
+  readonly operation: CallName;
+  readonly read: (value: string) => Promise<string>;
 }
 
 /** The resources that an event has changed. */

@@ -1,9 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { toNodeHandler } from '@modelcontextprotocol/node';
 import { createMcpHandler, type AuthInfo } from '@modelcontextprotocol/server';
-import { DomainError, type Core } from '@task-orchestrator/core';
+import { DomainError, invalidField, type Core } from '@task-orchestrator/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Admit } from '../../admission.ts';
+import { refuseStranger } from '../../authorize.ts';
+import type { Caller } from '../../caller.ts';
+import type { KeyWatch } from '../../key-watch.ts';
 import type { Endpoint } from '../../operations.ts';
 import type { RecorderOf } from '../../record-request.ts';
 import { toRefusal, type Refusal } from '../../refusal.ts';
@@ -23,6 +26,7 @@ export interface McpRouteServices {
   endpoints: readonly Endpoint[];
   admit: Admit;
   recorderOf: RecorderOf;
+  watch: KeyWatch;
   allowedHosts: readonly string[];
   allowedOrigins: readonly string[];
   /** Another server than the one of this door: the test of protocol conformance adds its fixtures. */
@@ -32,21 +36,28 @@ export interface McpRouteServices {
 /** Beside the tools, what gets a series of its own in the metrics. */
 const METHODS = ['server/discover', 'initialize', 'tools/list', 'resources/read', 'prompts/get', 'tasks/get'];
 
+/** Messages in one request: small ones come by the ten thousand into what a body may hold. */
+const MAX_BATCH = 100;
+
 const LISTEN = 'subscriptions/listen';
 
 /** MCP over streamable HTTP at `/mcp`: stateless, every request may reach another server. */
 export function registerMcpRoutes(app: FastifyInstance, services: McpRouteServices): void {
-  const { core, endpoints, admit, recorderOf, allowedHosts, allowedOrigins, createServer = createMcpServer } = services;
-  const ask = createAsk(endpoints);
+  const { core, endpoints, admit, recorderOf, watch, allowedHosts, allowedOrigins } = services;
+  const { createServer = createMcpServer } = services;
+  const askAs = createAsk(endpoints);
+  const bus = createChangeBus(core);
   const checkHost = createHostCheck({ allowedHosts, allowedOrigins });
   const names = [...TOOLS.map(({ definition }) => definition.name), ...METHODS];
   const recorders = new Map(names.map((name) => [name, recorderOf('POST', `mcp.${name}`)]));
   const recordOther = recorderOf('POST', 'mcp.other');
 
   const handler = createMcpHandler(
-    ({ era, authInfo }) =>
-      createServer({ era, ask, exchange: exchangeOf(authInfo), tools: TOOLS, canPush: era === 'modern' }),
-    { bus: createChangeBus(core) },
+    ({ era, authInfo }) => {
+      const { caller, exchange } = factsOf(authInfo);
+      return createServer({ era, caller, ask: askAs(caller), exchange, tools: TOOLS, canPush: era === 'modern' });
+    },
+    { bus },
   );
   const answer = toNodeHandler(handler);
   const cancellations = createCancellations();
@@ -74,11 +85,26 @@ export function registerMcpRoutes(app: FastifyInstance, services: McpRouteServic
         (recorders.get(name) ?? recordOther)(request, outcome);
       },
     };
-    await answer(withAuth(request.raw, toAuthInfo(exchange, request)), reply.raw, request.body);
-    if (isRecorded) return;
     const method = methodOf(request.body);
+    const caller = callerOf(request);
+    const respond = () => answer(withAuth(request.raw, toAuthInfo({ exchange, caller })), reply.raw, request.body);
+    await (method === LISTEN ? listen(caller, reply, respond) : respond());
+    if (isRecorded) return;
     const record = recorders.get(method) ?? recordOther;
     record(request, { status: reply.raw.statusCode, isWaiting: method === LISTEN });
+  }
+
+  /** Lasts as long as the client wants, and no longer than its key. */
+  async function listen(caller: Caller, reply: FastifyReply, respond: () => Promise<void>): Promise<void> {
+    const key = watch.hold(caller);
+    const end = (): void => void reply.raw.end();
+    key.signal.addEventListener('abort', end, { once: true });
+    try {
+      await bus.listenIn(caller.scope, respond);
+    } finally {
+      key.signal.removeEventListener('abort', end);
+      key.release();
+    }
   }
 
   app.route({
@@ -92,7 +118,8 @@ export function registerMcpRoutes(app: FastifyInstance, services: McpRouteServic
     // Of a batch, which only the oldest clients send, the first call has been paid for.
     preHandler(request, reply, done) {
       const more = Array.isArray(request.body) ? request.body.length - 1 : 0;
-      if (more > 0) admit(request, reply, more, done);
+      if (more >= MAX_BATCH) done(invalidField('body', `must have at most ${MAX_BATCH} messages`));
+      else if (more > 0) admit(request, reply, more, done);
       else done();
     },
     errorHandler: refuse,
@@ -132,8 +159,18 @@ function toJsonRpcError({ body, retryAfterSeconds }: Refusal): object {
 const REFUSED = -32_000;
 
 /** The SDK hands on, untouched, what it takes for the facts of an access token. */
-function toAuthInfo(exchange: Exchange, request: FastifyRequest): AuthInfo {
-  return { token: '', clientId: request.caller?.key_id ?? 'anonymous', scopes: [], extra: { exchange } };
+function toAuthInfo(facts: Facts): AuthInfo {
+  return { token: '', clientId: facts.caller.key_id, scopes: [], extra: { facts } };
+}
+
+interface Facts {
+  readonly caller: Caller;
+  readonly exchange: Exchange;
+}
+
+function callerOf({ caller }: FastifyRequest): Caller {
+  if (caller === null) throw refuseStranger();
+  return caller;
 }
 
 /** Node leaves the method open for the sake of responses; a request has one. */
@@ -145,8 +182,8 @@ function withAuth(
 }
 
 /** `handle` puts it there for every request. */
-function exchangeOf(authInfo: AuthInfo | undefined): Exchange {
-  return authInfo?.extra?.['exchange'] as Exchange;
+function factsOf(authInfo: AuthInfo | undefined): Facts {
+  return authInfo?.extra?.['facts'] as Facts;
 }
 
 function methodOf(body: unknown): string {

@@ -11,6 +11,7 @@ const TAGS = {
   events: 'What happens, as it happens',
   workers: 'Who works',
   paths: 'Settings of work directories',
+  keys: 'Who may do what, and where',
   stats: 'Numbers of the whole service',
   health: 'Whether the service works',
 } satisfies Record<keyof typeof operations, string>;
@@ -34,7 +35,7 @@ export function createOpenApiDocument({ version }: { version: string }): OpenApi
       operationId: name,
       tags: [group],
       summary: operation.summary,
-      ...describe(operation),
+      description: describe(operation),
       ...(operation.isPublic && { security: [] }),
       ...describeRequest(name, operation, schemas),
       responses: {
@@ -78,14 +79,12 @@ Producers create tasks; workers acquire the next one for a work path, keep it al
 release it. Every answer wears the same envelope: \`{"success", "data", "error", "timestamp"}\`. Times are ISO 8601 UTC.
 Every answer carries \`x-request-id\`; it finds the request in the log of the server.`;
 
-function describe({ kind, isBare }: Operation): { description?: string } {
+function describe({ kind, isBare, isPublic, roles }: Operation): string {
+  const who = isPublic ? 'Needs no key.' : `Roles: ${[...roles, 'admin'].map((role) => `\`${role}\``).join(', ')}.`;
   if (kind === 'subscription') {
-    return {
-      description:
-        'Server-sent events: `id` is the `event_id`, `event` the type, `data` the event as JSON. A comment comes every 15 seconds while nothing happens.',
-    };
+    return `${who} Server-sent events: \`id\` is the \`event_id\`, \`event\` the type, \`data\` the event as JSON. A comment comes every 15 seconds while nothing happens.`;
   }
-  return isBare ? { description: 'Answers without the envelope, 503 when unhealthy.' } : {};
+  return isBare ? `${who} Answers without the envelope, 503 when unhealthy.` : who;
 }
 
 function describeRequest(

@@ -1,4 +1,4 @@
-import type { AcquiredTask, Operation, Operations, Task, TaskReceipt } from '@task-orchestrator/contract';
+import type { AcquiredTask, ApiKey, Operation, Operations, Task, TaskReceipt } from '@task-orchestrator/contract';
 import type { z } from 'zod';
 
 type ExampleOf<Op> =
@@ -78,6 +78,19 @@ const event = {
   at,
 } as const;
 const path = { path: work_directory, paused: false, max_concurrent: 2, weight: 1, waiting: 5, working: 2 };
+
+const key: ApiKey = {
+  key_id: '01920000-0000-7000-8000-00000000000a',
+  name: 'build machines',
+  roles: ['worker'],
+  path_prefixes: ['/srv/repo'],
+  created_at: at,
+  expires_at: null,
+  last_used_at: null,
+  old_secret_expires_at: null,
+};
+const { key_id, name, roles, path_prefixes } = key;
+const secret = 'tok_3pa9-QVru1aONxEIeSTBs4u3Tq3kjLWV3LdB_87JVfQ';
 
 /** What a call of each operation looks like, for the document and the pages made from it. */
 export const examples: Examples = {
@@ -186,6 +199,15 @@ export const examples: Examples = {
   paths: {
     list: { input: {}, output: { paths: [path], next_cursor: null } },
     set: { input: { path: work_directory, max_concurrent: 2 }, output: path },
+  },
+  keys: {
+    create: { input: { name, roles, path_prefixes }, output: { ...key, secret } },
+    list: { input: {}, output: { keys: [{ ...key, last_used_at: later }], next_cursor: null } },
+    revoke: { input: { key_id }, output: key },
+    rotate: {
+      input: { key_id, grace_seconds: 3600 },
+      output: { ...key, old_secret_expires_at: '2024-01-01T01:00:00.000Z', secret },
+    },
   },
   stats: {
     get: {

@@ -4,7 +4,7 @@ import type { ResponseObject } from './document-shape.ts';
 
 /** Any operation may give these, beside its own. */
 const ALWAYS: readonly ErrorCode[] = ['VALIDATION_ERROR', 'INTERNAL_ERROR', 'UNAVAILABLE'];
-const WITH_KEY: readonly ErrorCode[] = ['UNAUTHORIZED', 'RATE_LIMITED'];
+const WITH_KEY: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED'];
 const WITH_BODY: readonly ErrorCode[] = ['PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'];
 const RETRIED: readonly ErrorCode[] = ['RATE_LIMITED', 'UNAVAILABLE'];
 
@@ -63,12 +63,12 @@ function exampleOf(code: ErrorCode) {
 
 const MEANINGS = {
   VALIDATION_ERROR: 'A field is missing or not allowed; `details` names it, `details.errors` names all',
-  UNAUTHORIZED: 'No key, or one that is not known',
-  FORBIDDEN: 'The key may not do this',
+  UNAUTHORIZED: 'No key, or one that is not valid',
+  FORBIDDEN: 'The roles or path prefixes of the key do not allow this',
   NOT_FOUND: 'No such thing',
   TASK_NOT_FOUND: 'No such task',
   METHOD_NOT_ALLOWED: 'The path has other methods; `Allow` names them',
-  STATUS_CONFLICT: 'The task is in a state that does not allow this',
+  STATUS_CONFLICT: 'The task, or the key, is in a state that does not allow this',
   LEASE_LOST: 'The lease has ended; nothing was changed',
   PROMPT_MISMATCH: '`original_prompt` differs from the prompt of the task',
   PAYLOAD_TOO_LARGE: 'The body is too large',

@@ -2,6 +2,7 @@ import { HTTP_STATUS, type Health, type StreamInput, type TaskEvent } from '@tas
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Admit } from '../../admission.ts';
 import { connectionSignal } from '../../connection-signal.ts';
+import { contextOf } from '../../operation-context.ts';
 import { isWaiting, type CallEndpoint, type Endpoint, type StreamEndpoint } from '../../operations.ts';
 import type { Record, RecorderOf } from '../../record-request.ts';
 import { toRefusal } from '../../refusal.ts';
@@ -54,15 +55,13 @@ function toRoute(endpoint: Endpoint, { admit, recorderOf, eventPosition }: RestS
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 type Refuse = ReturnType<typeof createRestRefuser>;
 
-const NO_WAIT = {};
-
 function toCallHandler({ operation, run }: CallEndpoint, record: Record, refuse: Refuse): Handler {
   const readInput = createInputReader(operation);
   const wrap = operation.isBare ? JSON.stringify : wrapData;
   return (request, reply) => {
     const input = validateInput(operation, readInput(request));
     const waits = isWaiting(input);
-    run(input, waits ? { signal: connectionSignal(reply) } : NO_WAIT).then(
+    run(input, contextOf(request, waits ? connectionSignal(reply) : undefined)).then(
       (output) => {
         const status = operation.isBare ? bareStatus(output) : 200;
         sendJson(reply, status, wrap(output));
@@ -87,14 +86,18 @@ function toStreamHandler(
     const input = validateInput(operation, readInput(request)) as StreamInput;
     const signal = connectionSignal(reply);
     const send = (start: string): void => {
-      const events = run({ ...input, last_event_id: start }, { signal }) as AsyncIterable<TaskEvent>;
+      const { caller } = request;
+      const events = run({ ...input, last_event_id: start }, { caller, signal }) as AsyncIterable<TaskEvent>;
       sendEventStream({ reply, events: toServerSentEvents(events), start, signal }).then(
         () => record(request, { status: 200, isWaiting: true }),
-        (error: unknown) => record(request, { status: 500, isWaiting: true, refusal: toRefusal(error, request.id) }),
+        (error: unknown) => {
+          const refusal = toRefusal(error, request.id);
+          record(request, { status: refusal.status, isWaiting: true, refusal });
+        },
       );
     };
-    if (input.last_event_id === undefined) eventPosition().then(send, (error) => refuse(error, request, reply));
-    else send(input.last_event_id);
+    const position = input.last_event_id === undefined ? eventPosition() : Promise.resolve(input.last_event_id);
+    position.then(send).catch((error: unknown) => refuse(error, request, reply));
   };
 }
 

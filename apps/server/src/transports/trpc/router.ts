@@ -9,13 +9,15 @@ import {
   type TRPCSubscriptionProcedure,
 } from '@trpc/server';
 import type { z } from 'zod';
-import type { Endpoint, StreamEndpoint } from '../../operations.ts';
+import type { Caller } from '../../caller.ts';
+import type { Endpoint } from '../../operations.ts';
 import { validateInput } from '../../validate.ts';
 import { toErrorShape, unwrapTrpcError, type ErrorShape } from './error-shape.ts';
 
 /** Plain data: what is named here ends up in the types of every client. */
 export interface TrpcContext {
   requestId: string;
+  caller: Caller | null;
 }
 
 /** The type that tRPC clients infer everything from. */
@@ -61,11 +63,20 @@ export function createAppRouter(endpoints: readonly Endpoint[]): AppRouter {
     if (endpoint.kind === 'subscription') {
       return trpc.procedure
         .input((input) => readStreamInput(endpoint.operation, input))
-        .subscription(({ input, signal }) => trackEvents(endpoint, input, signal));
+        .subscription(({ input, ctx: { caller }, signal = new AbortController().signal }) =>
+          trackEvents(endpoint.run(input, { caller, signal }), signal),
+        );
     }
     const procedure = trpc.procedure.input((input) => validateInput(endpoint.operation, input ?? {}));
-    const run = ({ input, signal }: { input: unknown; signal: AbortSignal | undefined }) =>
-      endpoint.run(input, { signal });
+    const run = ({
+      input,
+      ctx: { caller },
+      signal,
+    }: {
+      input: unknown;
+      ctx: TrpcContext;
+      signal: AbortSignal | undefined;
+    }) => endpoint.run(input, { caller, signal });
     return endpoint.kind === 'query' ? procedure.query(run) : procedure.mutation(run);
   }
 
@@ -94,8 +105,8 @@ function readStreamInput(operation: Operation, input: unknown): unknown {
   return validateInput(operation, lastEventId === undefined ? fields : { ...fields, last_event_id: lastEventId });
 }
 
-async function* trackEvents({ run }: StreamEndpoint, input: unknown, signal = new AbortController().signal) {
-  for await (const event of run(input, { signal }) as AsyncIterable<TaskEvent>) yield tracked(event.event_id, event);
+async function* trackEvents(events: AsyncIterable<unknown>, signal: AbortSignal) {
+  for await (const event of events as AsyncIterable<TaskEvent>) yield tracked(event.event_id, event);
   // To return would tell the client that there is no more to come; an outage makes it come back, here or elsewhere.
   if (!signal.aborted)
     throw new DomainError('UNAVAILABLE', 'The server is ending; the stream goes on after a reconnect');

@@ -3,6 +3,7 @@ import { fastifyRequestHandler } from '@trpc/server/adapters/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Admit } from '../../admission.ts';
 import { connectionSignal } from '../../connection-signal.ts';
+import { contextOf } from '../../operation-context.ts';
 import { isWaiting, type Endpoint } from '../../operations.ts';
 import { readJson } from '../../read-json.ts';
 import type { Record as RecordRequest, RecorderOf } from '../../record-request.ts';
@@ -54,7 +55,7 @@ export function registerTrpcRoutes(
       res: reply,
       path: pathOf(request),
       router,
-      createContext: () => ({ requestId: request.id }),
+      createContext: () => ({ requestId: request.id, caller: request.caller }),
       maxBatchSize: MAX_BATCH,
       allowMethodOverride: true,
       onError({ error }) {
@@ -118,7 +119,7 @@ async function answerCall(call: {
     }
     const valid = validateInput(endpoint.operation, input ?? {});
     waits = isWaiting(valid);
-    const data = await endpoint.run(valid, waits ? { signal: signalOf() } : NO_WAIT);
+    const data = await endpoint.run(valid, contextOf(request, waits ? signalOf() : undefined));
     procedure?.record(request, { status: 200, isWaiting: waits });
     return { status: 200, json: `{"result":{"data":${JSON.stringify(data)}}}` };
   } catch (error) {
@@ -128,8 +129,6 @@ async function answerCall(call: {
     return { status, json: JSON.stringify({ error: toErrorShape(refusal, path) }), refusal };
   }
 }
-
-const NO_WAIT = {};
 
 function refuseUnknown(): never {
   throw new DomainError('NOT_FOUND', 'No such operation');

@@ -10,6 +10,7 @@ import {
   type QueryResult,
 } from 'kysely';
 import type pg from 'pg';
+import type { OnStatement } from '../engine.ts';
 import type { Database } from '../schema.ts';
 
 /** A connection that has not answered for this long is given up. */
@@ -22,14 +23,16 @@ const QUERY_TIMEOUT_MS = 60_000;
 export class PostgresConnection implements DatabaseConnection {
   readonly #client: pg.PoolClient;
   readonly #names: StatementNames;
+  readonly #onStatement: OnStatement | undefined;
   /** For queries built on the spot. */
   readonly kysely: Kysely<Database>;
   /** Statements may take as long as they want: a migration, or the wait for that of another server. */
   isPatient = false;
 
-  private constructor(client: pg.PoolClient, names: StatementNames) {
+  private constructor(client: pg.PoolClient, names: StatementNames, onStatement: OnStatement | undefined) {
     this.#client = client;
     this.#names = names;
+    this.#onStatement = onStatement;
     this.kysely = new Kysely({
       dialect: postgresDialect(
         async () => this,
@@ -38,11 +41,11 @@ export class PostgresConnection implements DatabaseConnection {
     });
   }
 
-  static async borrow(pool: pg.Pool, names: StatementNames): Promise<PostgresConnection> {
+  static async borrow(pool: pg.Pool, names: StatementNames, onStatement?: OnStatement): Promise<PostgresConnection> {
     const client = await pool.connect();
     let connection = connections.get(client);
     if (!connection) {
-      connection = new PostgresConnection(client, names);
+      connection = new PostgresConnection(client, names, onStatement);
       connections.set(client, connection);
     }
     return connection;
@@ -71,12 +74,20 @@ export class PostgresConnection implements DatabaseConnection {
   }
 
   #query<Row>(query: pg.QueryConfig): Promise<pg.QueryResult<Row & pg.QueryResultRow>> {
-    return this.#client.query({ ...query, ...(!this.isPatient && { query_timeout: QUERY_TIMEOUT_MS }) });
+    const answer = this.#client.query({ ...query, ...(!this.isPatient && { query_timeout: QUERY_TIMEOUT_MS }) });
+    if (this.#onStatement !== undefined) watch(answer, query.text, this.#onStatement);
+    return answer;
   }
 
   streamQuery(): AsyncIterableIterator<never> {
     throw new Error('streaming is not used: results are read in pages');
   }
+}
+
+function watch(answer: Promise<unknown>, text: string, onStatement: OnStatement): void {
+  const startedAt = performance.now();
+  const tell = () => onStatement({ text, startedAt });
+  answer.then(tell, tell);
 }
 
 const connections = new WeakMap<pg.PoolClient, PostgresConnection>();

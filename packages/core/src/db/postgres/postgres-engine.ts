@@ -1,5 +1,5 @@
 import { CompiledQuery, Kysely } from 'kysely';
-import { StatementCache, type Engine, type Statement } from '../engine.ts';
+import { StatementCache, type Engine, type OnStatement, type Statement } from '../engine.ts';
 import type { Database } from '../schema.ts';
 import { EventHorizons } from './event-horizon.ts';
 import { PostgresConnection, postgresDialect, StatementNames } from './postgres-connection.ts';
@@ -19,6 +19,7 @@ export interface PostgresOptions {
   connectionTimeoutSeconds: number;
   idleTimeoutSeconds: number;
   onError: (error: unknown, doing: string) => void;
+  onStatement?: OnStatement | undefined;
   /** Instead of the clock of the database, for tests: milliseconds since the epoch. */
   clock?: (() => number) | undefined;
 }
@@ -39,7 +40,7 @@ export async function openPostgresEngine(options: PostgresOptions): Promise<Engi
     throw error;
   }
   const names = new StatementNames();
-  const borrow = () => PostgresConnection.borrow(pool, names);
+  const borrow = () => PostgresConnection.borrow(pool, names, options.onStatement);
   const kysely = new Kysely<Database>({ dialect: postgresDialect(borrow, (connection) => connection.giveBack()) });
   const statements = new StatementCache(kysely, POSTGRES);
   const rows = new RowWriter();

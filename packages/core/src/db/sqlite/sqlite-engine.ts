@@ -6,6 +6,7 @@ import {
   StatementCache,
   type Dialect,
   type Engine,
+  type OnStatement,
   type Querier,
   type Statement,
   type Transaction,
@@ -13,6 +14,7 @@ import {
 import type { Database } from '../schema.ts';
 import { PLACEHOLDER, SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
 import { LogFlusher } from './log-flusher.ts';
+import { WatchedConnection } from './watched-connection.ts';
 
 export interface SqliteOptions {
   /** File path, or `:memory:`. */
@@ -23,6 +25,7 @@ export interface SqliteOptions {
   busyTimeoutSeconds: number;
   /** Milliseconds since the epoch. */
   clock: () => number;
+  onStatement?: OnStatement | undefined;
 }
 
 export const SQLITE: Dialect = {
@@ -54,9 +57,9 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const isFile = options.path !== ':memory:';
   if (isFile) mkdirSync(dirname(options.path), { recursive: true });
   const lock = isFile ? holdFile(options.path) : null;
-  const writer = new SqliteConnection(open(options));
+  const writer = connect(options);
   // Readers see only commits: in a file through a connection of their own, in memory by waiting for the writer.
-  const reader = isFile ? new SqliteConnection(open({ ...options, readonly: true })) : writer;
+  const reader = isFile ? connect({ ...options, readonly: true }) : writer;
   const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
   const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
   const statements = new StatementCache(writerKysely, SQLITE);
@@ -102,6 +105,12 @@ function flushesItself({ path, durability, enableWalMode }: SqliteOptions): bool
   return path !== ':memory:' && durability === 'full' && enableWalMode;
 }
 
+function connect(options: SqliteOptions & { readonly?: boolean }): SqliteConnection {
+  const database = open(options);
+  const { onStatement } = options;
+  return onStatement === undefined ? new SqliteConnection(database) : new WatchedConnection(database, onStatement);
+}
+
 function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.Database {
   return naming(options.path, () => {
     const database = new SqliteDatabase(options.path, {
@@ -124,7 +133,7 @@ function open(options: SqliteOptions & { readonly?: boolean }): SqliteDatabase.D
 }
 
 /** SQLite's own file lock on a file beside the database; the system drops it when the process dies. */
-function holdFile(path: string): SqliteDatabase.Database {
+export function holdFile(path: string): SqliteDatabase.Database {
   const lockPath = `${path}.lock`;
   const lock = naming(lockPath, () => new SqliteDatabase(lockPath, { timeout: 0 }));
   try {
@@ -143,7 +152,7 @@ function holdFile(path: string): SqliteDatabase.Database {
 }
 
 /** SQLite says what is wrong, but not with which file. */
-function naming<Value>(path: string, work: () => Value): Value {
+export function naming<Value>(path: string, work: () => Value): Value {
   try {
     return work();
   } catch (error) {

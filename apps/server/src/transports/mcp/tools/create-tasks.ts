@@ -34,16 +34,10 @@ export const createTasks = defineTool({
   output: { tasks: OBJECTS },
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: false },
   async run({ tasks }, { ask, traceparent }) {
-    const traced = traceparent === undefined ? tasks : tasks.map((task) => withTrace(task, traceparent));
-    const created = await ask('tasks.createMany', { tasks: traced });
+    const created = await ask('tasks.createMany', { tasks }, { traceparent });
     return {
       tasks: created.tasks.map(({ task_id, status, ref }) => ({ task_id, status, ...(ref !== null && { ref }) })),
       next: 'To learn how they end, call wait_for_tasks with their task_ids.',
     };
   },
 });
-
-/** The trace of the call that created a task goes with it, unless the caller has named one. */
-function withTrace(task: z.output<typeof Draft>, traceparent: string): z.output<typeof Draft> {
-  return { ...task, metadata: { traceparent, ...task.metadata } };
-}
