@@ -137,7 +137,7 @@ forEachEngine((engine) => {
 
   test('a task that fell due during an outage is made ready after it, with nobody asking', async () => {
     const failed = Promise.withResolvers<void>();
-    const { core } = await engine.open({ background: true, observer: { onError: () => failed.resolve() } });
+    const { core } = await engine.open({ background: true, observer: { onOutage: () => failed.resolve() } });
     await core.createTask(aTask({ run_at: new Date(Date.now() + 50).toISOString() }));
     const freeDisk = fillDisk();
     await failed.promise;
