@@ -11,14 +11,14 @@ export function isOutage(error: unknown): boolean {
 
 /** What an outage is about, for callers and operators: nothing of the inside but the code. */
 export function describeOutage(error: unknown): string {
-  const code = codeOf(error) ?? '';
+  const code = codeOf(error instanceof UncertainCommitError ? error.cause : error) ?? '';
   const [, problem] = PROBLEMS.find(([pattern]) => pattern.test(code)) ?? [];
   return problem === undefined ? 'the database cannot be reached' : `${problem} (${code})`;
 }
 
 const PROBLEMS = [
-  [/^(SQLITE_FULL|53100)$/, 'the disk of the database is full'],
-  [/^SQLITE_IOERR/, 'the disk of the database cannot be read or written'],
+  [/^(SQLITE_FULL|53100|ENOSPC|EDQUOT)$/, 'the disk of the database is full'],
+  [/^(SQLITE_IOERR|EIO)/, 'the disk of the database cannot be read or written'],
   [/^(SQLITE_READONLY.*|25006)$/, 'the database is read-only'],
   [/^SQLITE_(BUSY|LOCKED)/, 'the database is locked by another process'],
 ] as const;

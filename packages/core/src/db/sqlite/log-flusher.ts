@@ -9,26 +9,46 @@ import { UncertainCommitError } from '../outage.ts';
  */
 export class LogFlusher {
   readonly #path: string;
+  readonly #checkpoint: () => void;
   #file: number | null = null;
   #underWay: Promise<void> | null = null;
+  #isSuspect = false;
 
-  /** @param path of the log, which must exist by the first flush. */
-  constructor(path: string) {
+  /**
+   * @param path of the log, which must exist by the first flush
+   * @param checkpoint brings all of the log into the database and onto the disk, and empties it, or throws
+   */
+  constructor(path: string, checkpoint: () => void) {
     this.#path = path;
+    this.#checkpoint = checkpoint;
   }
 
   /** @throws UncertainCommitError when the disk does not take it: what was committed may be there after a crash, or not. */
   async flush(): Promise<void> {
+    try {
+      if (this.#isSuspect) this.#recover();
+      else await this.#flushFile();
+    } catch (cause) {
+      this.#isSuspect = true;
+      throw new UncertainCommitError(cause);
+    }
+  }
+
+  async #flushFile(): Promise<void> {
     this.#file ??= fs.openSync(this.#path, 'r+');
     const flushed = flushFile(this.#file);
     this.#underWay = flushed.catch(() => undefined);
     try {
       await flushed;
-    } catch (cause) {
-      throw new UncertainCommitError(cause);
     } finally {
       this.#underWay = null;
     }
+  }
+
+  /** What the system could not write once it may never write, and says so once: the log has a hole that later flushes pass by. */
+  #recover(): void {
+    this.#checkpoint();
+    this.#isSuspect = false;
   }
 
   /** A commit that can be read but is not on the disk yet; null if there is none. */

@@ -63,7 +63,9 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
   const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
   const statements = new StatementCache(writerKysely, SQLITE);
-  const flusher = flushesItself(options) ? new LogFlusher(`${options.path}-wal`) : null;
+  const flusher = flushesItself(options)
+    ? new LogFlusher(`${options.path}-wal`, () => checkpoint(writer.database))
+    : null;
   // What is committed but not on the disk yet may be read, but nobody hears of it.
   if (flusher) reader.beforeResult = () => flusher.underWay;
 
@@ -98,6 +100,11 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
       lock?.close();
     },
   };
+}
+
+function checkpoint(database: SqliteDatabase.Database): void {
+  const [outcome] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+  if (outcome?.busy !== 0) throw new Error('the write-ahead log is being read, so it cannot be emptied');
 }
 
 /** Where there is a write-ahead log, we flush it. */
