@@ -16,7 +16,7 @@ const CERTIFICATES = 'etc/ssl/certs/ca-certificates.crt';
 export function makeStandIns(engine: ContainerEngine, bases: readonly string[], folder: string): void {
   const { debian, node } = identify(bases);
   const system = join(folder, 'debian');
-  execFileSync('debootstrap', ['--variant=minbase', node.codename, system, 'http://deb.debian.org/debian'], {
+  execFileSync('debootstrap', ['--variant=minbase', node.codename, system], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   for (const path of [...NOT_IN_SLIM, ...LEFT_BY_APT]) rmSync(join(system, path), { recursive: true, force: true });

@@ -12,8 +12,6 @@ export function announce(context: CoreContext, commit: Commit): void {
   for (const { from, task } of changes) {
     countStatus(context, from, task.status);
     countWaiting(context, from, task);
-    if (from === 'waiting') context.waiting?.add(task.work_directory, -1);
-    if (task.status === 'waiting') context.waiting?.add(task.work_directory, 1);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
   }
   rememberReady(context, changes);
@@ -55,13 +53,14 @@ function countStatus({ engine, counts }: CoreContext, from: TaskStatus | null, t
 }
 
 function countWaiting(
-  { engine, counts }: CoreContext,
+  { counts, waiting }: CoreContext,
   from: TaskStatus | null,
-  { status, priority }: Change['task'],
+  { status, priority, work_directory }: Change['task'],
 ): void {
-  if (engine.peers !== null) return;
-  if (from === 'waiting') counts.waitingByRank[priority]! -= 1;
-  if (status === 'waiting') counts.waitingByRank[priority]! += 1;
+  const change = Number(status === 'waiting') - Number(from === 'waiting');
+  if (waiting === null || change === 0) return;
+  counts.waitingByRank[priority]! += change;
+  waiting.add(work_directory, change);
 }
 
 function countReady(changes: readonly Change[]): Map<string, number> {

@@ -28,6 +28,7 @@ export interface CoreContext {
   readonly keyUses: KeyUses;
   readonly due: DueTimer;
   counts: TaskCounts;
+  /** Null where other servers write too: they count for themselves. */
   readonly waiting: WaitingCounts | null;
   /** Aborts when the core begins to end: long polls answer, streams finish. */
   readonly ending: AbortSignal;
