@@ -21,7 +21,8 @@ import { readJsonBody } from './read-json.ts';
 import { createRecorders } from './record-request.ts';
 import { takeRequestId } from './request-id.ts';
 import { registerSystemRoutes } from './system-routes.ts';
-import { registerMcpRoutes, type CreateMcpServer } from './transports/mcp/routes.ts';
+import type { CreateMcpServer } from './transports/mcp/door.ts';
+import { registerMcpRoutes } from './transports/mcp/routes.ts';
 import { registerOpenApiRoutes } from './transports/openapi/routes.ts';
 import { createRestRefuser, registerRestRoutes } from './transports/rest/routes.ts';
 import { registerTrpcRoutes } from './transports/trpc/routes.ts';
@@ -30,6 +31,13 @@ import { version } from './version.ts';
 
 /** 100 names of operations, comma after comma, in the URL of a tRPC batch. */
 const MAX_PARAM_LENGTH = 5000;
+
+/** No route has a schema for Fastify, so its compilers and all that is under them (Ajv) need not be loaded. */
+const NO_SCHEMA_COMPILERS = { buildValidator: refuseSchema, buildSerializer: refuseSchema };
+
+function refuseSchema(): never {
+  throw new Error('routes have no schemas for Fastify: the contract is checked in validate.ts');
+}
 
 /**
  * The HTTP side of the service, not yet listening. Closing it drains the core first; the core stays open.
@@ -51,6 +59,7 @@ export function buildApp(options: {
 
   const app = fastify({
     serverFactory: (listener) => createHttpServer(server, listener),
+    schemaController: { compilersFactory: NO_SCHEMA_COMPILERS },
     bodyLimit: server.body_limit,
     trustProxy: security.trusted_proxies.length > 0 && security.trusted_proxies,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },

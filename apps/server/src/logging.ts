@@ -1,9 +1,9 @@
 import { mkdirSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
-import { isColorSupported, prettyFactory } from 'pino-pretty';
 import sonicBoom from 'sonic-boom';
 
 import type { LoggingConfig } from './config/config.ts';
@@ -50,7 +50,7 @@ export const createLogger = (
       hooks: { streamWrite: maskCredentials },
       ...(fields && { mixin: fields }),
     },
-    config.format === 'pretty' ? prettify(destination, config.file === undefined && isColorSupported) : destination,
+    config.format === 'pretty' ? prettify(destination, config.file === undefined) : destination,
   );
 
 const credentialNames =
@@ -104,8 +104,11 @@ const openLogFile = (file: string): number => {
   }
 };
 
-/** In this thread, unlike `pino.transport`: no worker to wait for at exit. */
-const prettify = (destination: DestinationStream, colorize: boolean): DestinationStream => {
-  const format = prettyFactory({ colorize, ignore: 'pid,hostname' });
+/** In this thread, unlike `pino.transport`: no worker to wait for at exit. Loaded here: JSON needs none of it. */
+const prettify = (destination: DestinationStream, isTerminal: boolean): DestinationStream => {
+  const { isColorSupported, prettyFactory } = createRequire(import.meta.url)('pino-pretty') as PinoPretty;
+  const format = prettyFactory({ colorize: isTerminal && isColorSupported, ignore: 'pid,hostname' });
   return { write: (line) => destination.write(format(line)) };
 };
+
+type PinoPretty = typeof import('pino-pretty');

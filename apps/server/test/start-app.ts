@@ -10,7 +10,7 @@ import { Config, type ConfigInput } from '../src/config/config.ts';
 import { toCoreOptions } from '../src/core-options.ts';
 import { createLogger } from '../src/logging.ts';
 import { createMetrics } from '../src/metrics.ts';
-import type { CreateMcpServer } from '../src/transports/mcp/routes.ts';
+import type { CreateMcpServer } from '../src/transports/mcp/door.ts';
 
 export const KEY = 'test-key-of-16-characters-or-more';
 

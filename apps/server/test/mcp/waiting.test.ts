@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { until } from '../../../../tests/support/until.ts';
 import { createMcpServer } from '../../src/transports/mcp/create-server.ts';
-import type { CreateMcpServer } from '../../src/transports/mcp/routes.ts';
+import type { CreateMcpServer } from '../../src/transports/mcp/door.ts';
 import { startApp } from '../start-app.ts';
 import { askRaw, connectAgent, HTTP_KINDS } from './agents.ts';
 
