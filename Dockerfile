@@ -14,23 +14,20 @@ COPY pnpm-lock.yaml pnpm-workspace.yaml ./
 RUN pnpm fetch --ignore-scripts
 
 COPY . .
-# The compiler is called by its path: the project's own Node, whose script did not run, would shadow the base's.
-RUN pnpm install --offline --frozen-lockfile --ignore-scripts --filter . --filter '@task-orchestrator/server...' \
-    && for folder in packages/contract packages/core apps/server; do \
-         node node_modules/typescript/bin/tsc -p "$folder/tsconfig.build.json" || exit 1; \
-       done
+# The bundler is called by its path: the project's own Node, whose script did not run, would shadow the base's.
+RUN pnpm install --offline --frozen-lockfile --ignore-scripts --filter '@task-orchestrator/server...' \
+    && cd apps/server && node node_modules/tsdown/dist/run.mjs
 
-# Production dependencies of the server alone, without what only compilers and debuggers read: sources, types, source maps,
-# the compiler that tRPC names as a peer. better-sqlite3 brings its binaries for all platforms.
+# Production dependencies of the server alone, which are few, since it is bundled; without what only compilers and debuggers
+# read: sources, types, source maps. better-sqlite3 brings its binaries for all platforms.
 ARG TARGETARCH
 RUN rm -rf node_modules packages/*/node_modules apps/*/node_modules \
-    && pnpm install --offline --frozen-lockfile --ignore-scripts --prod --filter '@task-orchestrator/server...' \
-    && sqlite="$(readlink -f packages/core/node_modules/better-sqlite3)" \
+    && pnpm install --offline --frozen-lockfile --ignore-scripts --prod --filter '@task-orchestrator/server' \
+    && sqlite="$(readlink -f apps/server/node_modules/better-sqlite3)" \
     && binary="linux-$(echo "$TARGETARCH" | sed s/amd64/x64/).node" \
     && test -f "$sqlite/prebuilds/$binary" \
     && find "$sqlite/prebuilds" -type f ! -name "$binary" -delete \
-    && rm -rf "$sqlite/deps" "$sqlite/src" packages/*/src apps/*/src \
-              node_modules/.pnpm/typescript@* node_modules/.pnpm/@typescript+* \
+    && rm -rf "$sqlite/deps" "$sqlite/src" apps/server/src apps/server/test \
     && find . -type f \( -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.map' -o -name 'tsconfig*.json' \) -delete \
     && mkdir /data
 
@@ -47,8 +44,7 @@ COPY --from=build /app/LICENSE /app/package.json ./
 COPY --from=build /app/config config
 COPY --from=build /app/migrations migrations
 COPY --from=build /app/node_modules node_modules
-COPY --from=build /app/packages packages
-COPY --from=build /app/apps apps
+COPY --from=build /app/apps/server apps/server
 COPY --from=build --chown=1000:1000 /data /data
 # No name is needed: whoever demands a user that is not root (Kubernetes) can only judge a number.
 USER 1000:1000
