@@ -1,7 +1,7 @@
 import { HTTP_STATUS, type ErrorCode } from '@task-orchestrator/contract';
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError } from 'fastify';
+import { http } from './node-http.ts';
 import { takeRequestId } from './request-id.ts';
 import { wrapError } from './transports/rest/envelope.ts';
 
@@ -17,7 +17,7 @@ export function answerClientError(error: ConnectionError, socket: Socket): void 
   const json = wrapError({ code, message, details: null });
   socket.end(
     [
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`,
+      `HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}`,
       'content-type: application/json; charset=utf-8',
       `content-length: ${Buffer.byteLength(json)}`,
       'cache-control: no-store',

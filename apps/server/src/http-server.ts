@@ -1,8 +1,9 @@
-import http, { type OutgoingMessage, type RequestListener, type Server } from 'node:http';
+import type { OutgoingMessage, RequestListener, Server } from 'node:http';
 import https from 'node:https';
 import type { Socket } from 'node:net';
 import { readCertificate } from './certificate.ts';
 import type { ServerConfig } from './config/config.ts';
+import { http } from './node-http.ts';
 
 /** A work directory of 4,096 characters, percent-encoded, fits several times. */
 const MAX_HEADER_BYTES = 32 * 1024;

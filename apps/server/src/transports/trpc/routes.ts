@@ -1,5 +1,4 @@
 import { DomainError, invalidField } from '@task-orchestrator/core';
-import { fastifyRequestHandler } from '@trpc/server/adapters/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Admit } from '../../admission.ts';
 import { connectionSignal } from '../../connection-signal.ts';
@@ -10,8 +9,8 @@ import type { Record as RecordRequest, RecorderOf } from '../../record-request.t
 import { toRefusal, type Refusal } from '../../refusal.ts';
 import { validateInput } from '../../validate.ts';
 import { sendJson, sendRefusal } from '../json-answer.ts';
-import { toErrorShape, unwrapTrpcError } from './error-shape.ts';
-import { createAppRouter } from './router.ts';
+import { toErrorShape } from './error-shape.ts';
+import type { AnswerStream } from './streams.ts';
 
 /** Calls in one request; unlimited, a URL of commas would be work and answer a thousand times its size. */
 export const MAX_BATCH = 100;
@@ -39,7 +38,7 @@ export function registerTrpcRoutes(
   const { endpoints, admit, recorderOf } = services;
   const procedures = new Map(endpoints.map((endpoint) => [endpoint.name, toProcedure(endpoint, recorderOf)]));
   const recordOther = recorderOf('other', 'none');
-  const router = createAppRouter(endpoints);
+  let streams: Promise<AnswerStream> | undefined;
 
   const isPublic = (path: string) => procedures.get(path)?.endpoint.operation.isPublic === true;
 
@@ -49,20 +48,10 @@ export function registerTrpcRoutes(
     recordOther(request, { status: refusal.status, refusal });
   };
 
-  const answerStream = (request: FastifyRequest, reply: FastifyReply) =>
-    fastifyRequestHandler({
-      req: request,
-      res: reply,
-      path: pathOf(request),
-      router,
-      createContext: () => ({ requestId: request.id, caller: request.caller }),
-      maxBatchSize: MAX_BATCH,
-      allowMethodOverride: true,
-      onError({ error }) {
-        const refusal = unwrapTrpcError(error, request.id);
-        recordOther(request, { status: refusal.status, refusal, isWaiting: true });
-      },
-    });
+  const answerStream: AnswerStream = async (request, reply) => {
+    streams ??= import('./streams.ts').then((file) => file.createStreams({ endpoints, recordOther }));
+    return (await streams)(request, reply);
+  };
 
   app.route({
     method: ['GET', 'POST'],
@@ -154,7 +143,7 @@ function createSignalOf(reply: FastifyReply): () => AbortSignal {
   return () => (signal ??= connectionSignal(reply));
 }
 
-function pathOf(request: FastifyRequest): string {
+export function pathOf(request: FastifyRequest): string {
   return (request.params as { path: string }).path;
 }
 
