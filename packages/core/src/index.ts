@@ -4,6 +4,8 @@ export type { CoreTracer, TracedCaller } from './core-tracer.ts';
 export { DomainError, invalidField } from './domain-error.ts';
 export { backUpDatabase, restoreDatabase } from './backup.ts';
 export { openCore, type CoreOptions } from './core.ts';
+export type { EncryptionKeys } from './encryption/cipher.ts';
+export { reencryptDatabase, type ReencryptProgress, type ReencryptReport } from './encryption/reencrypt.ts';
 export { copyDatabase, type CopyProgress, type CopyReport } from './copy/copy-database.ts';
 export { isInScope, type Scope } from './domain/scope.ts';
 export type { DatabaseOptions } from './db/open-engine.ts';

@@ -99,7 +99,7 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
     const holder = (key === undefined ? null : byKey.get(key)) ?? findHolder(commit, task, surroundings, batch.scope);
     const row = holder ?? draftRow(commit, task, fieldOf(batch, index, 'metadata'));
     if (task.ref !== undefined) byRef.set(task.ref, row);
-    if (key !== undefined) byKey.set(key, checkBody(row, task, batch.scope));
+    if (key !== undefined) byKey.set(key, holder === null ? row : checkBody(commit, holder, task, batch.scope));
     return { row, isNew: holder === null };
   });
   return rows.map(({ row, isNew }, index) => {
@@ -120,7 +120,7 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
 function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings, scope: Scope): TaskRow | null {
   if (task.idempotency_key === undefined) return null;
   const holder = byKey.get(task.idempotency_key);
-  return holder && !isKeyReleased(holder, commit.now) ? checkBody(holder, task, scope) : null;
+  return holder && !isKeyReleased(holder, commit.now) ? checkBody(commit, holder, task, scope) : null;
 }
 
 /** From here on the key stands for the new task; one whose window has passed gives it back. */
@@ -132,8 +132,9 @@ function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
 }
 
 /** The body tells the directory, so one that is the same is in scope. Of a task outside no more is said than that the key is taken. */
-function checkBody(holder: TaskRow, task: BatchTask, scope: Scope): TaskRow {
-  if (holder.idempotency_hash === fingerprint(task)) return holder;
+function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: Scope): TaskRow {
+  const stored = cipher.open(holder.idempotency_hash!, holder.task_id, 'idempotency_hash');
+  if (stored === fingerprint(task)) return holder;
   const details = {
     field: 'idempotency_key',
     message: 'must come with the same body as before, or be a new key',
@@ -149,12 +150,13 @@ function checkBody(holder: TaskRow, task: BatchTask, scope: Scope): TaskRow {
 }
 
 function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskRow {
-  const { now, policy } = commit;
+  const { now, policy, cipher } = commit;
+  const task_id = createTaskId(now);
   const run_at = task.run_at === undefined ? now : Date.parse(task.run_at);
   return {
     // Known after the insert.
     seq: 0,
-    task_id: createTaskId(now),
+    task_id,
     work_directory: task.work_directory,
     status: run_at > now ? 'scheduled' : 'waiting',
     priority: PRIORITY_RANK[task.priority],
@@ -173,7 +175,8 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
     lease_expires_at: null,
     cancel_requested: 0,
     idempotency_key: task.idempotency_key ?? null,
-    idempotency_hash: task.idempotency_key === undefined ? null : fingerprint(task),
+    idempotency_hash:
+      task.idempotency_key === undefined ? null : cipher.seal(fingerprint(task), task_id, 'idempotency_hash'),
     idempotency_window_hours: task.idempotency_key === undefined ? null : windowHours(task.idempotency_window),
     log_bytes: 0,
     created_at: now,
@@ -186,7 +189,7 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
     depends_on: null,
     tags: task.tags.length === 0 ? null : JSON.stringify(task.tags),
     metadata: isEmpty(task.metadata) ? null : toJsonColumn(metadataField, task.metadata),
-    prompt: task.prompt,
+    prompt: cipher.seal(task.prompt, task_id, 'prompt'),
     result: null,
   };
 }

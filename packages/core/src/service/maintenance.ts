@@ -1,5 +1,6 @@
 import { Background } from '../dispatch/background.ts';
 import { DomainError } from '../domain-error.ts';
+import { noteKey } from '../encryption/keys-in-use.ts';
 import { saveKeyUses } from '../repository/api-keys.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
 import { probeWrites } from '../repository/probe-writes.ts';
@@ -12,6 +13,7 @@ import { followPeers } from './peers.ts';
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
 const KEY_USES_MS = 60_000;
+const KEY_NOTE_MS = 60_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
@@ -29,6 +31,9 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
+  // A rewrite under another key forgets this one: its operator may not know that this server still writes under it.
+  if (context.engine.peers !== null && context.cipher.currentId !== null)
+    background.every(KEY_NOTE_MS, 'key in use', () => noteKey(context.engine, context.cipher));
   followPeers(context, background);
   context.due.start();
   await expectNextDue(context);
