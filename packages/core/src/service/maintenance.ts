@@ -31,9 +31,7 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
-  // A rewrite under another key forgets this one: its operator may not know that this server still writes under it.
-  if (context.engine.peers !== null && context.cipher.currentId !== null)
-    background.every(KEY_NOTE_MS, 'key in use', () => noteKey(context.engine, context.cipher));
+  if (context.engine.peers !== null) background.every(KEY_NOTE_MS, 'key in use', () => noteKeyAgain(context));
   followPeers(context, background);
   context.due.start();
   await expectNextDue(context);
@@ -62,6 +60,7 @@ export async function runMaintenance(context: CoreContext): Promise<void> {
   await promoteDueTasks(context);
   await writeSightings(context);
   await writeKeyUses(context);
+  await noteKeyAgain(context);
   await removeOldTasks(context);
 }
 
@@ -129,6 +128,11 @@ export async function writeKeyUses({ keyUses, commits }: CoreContext): Promise<v
 /** Before a list that shows them. */
 export async function tryWriteKeyUses(context: CoreContext): Promise<void> {
   await isDone(writeKeyUses(context));
+}
+
+/** A rewrite under another key has this one forgotten: its operator may not know that this server still writes under it. */
+async function noteKeyAgain({ engine, cipher }: CoreContext): Promise<void> {
+  if (engine.peers !== null) await noteKey(engine, cipher);
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {
