@@ -21,7 +21,7 @@ const rules: readonly Rule[] = [
   {
     key: 'database.previous_encryption_keys',
     other: 'database.encryption_key',
-    claim: 'given only together with',
+    claim: 'only together with',
     holds: ({ database }) => database.previous_encryption_keys.length === 0 || database.encryption_key !== undefined,
   },
   {
