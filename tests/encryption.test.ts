@@ -64,6 +64,7 @@ test('a key that is missing or another one keeps the server from starting, in on
   const server = await ServerProcess.start({ APP_DATABASE_ENCRYPTION_KEY: key });
   await server.stop();
   const place = { APP_DATABASE_URL: `sqlite://${server.databasePath}` };
+  expect(await runMain(['--migrate-only'], place)).toMatchObject({ exitCode: 0 });
   const missing = await runServer(place);
   const fact = 'the database has values that are encrypted under key [0-9a-f]{12}';
   expect([missing.exitCode, missing.output]).toEqual([1, '']);

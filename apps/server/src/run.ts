@@ -1,9 +1,9 @@
 import { parseArgs } from 'node:util';
-import { openCore } from '@task-orchestrator/core';
+import { migrateDatabase } from '@task-orchestrator/core';
 import { loadConfig } from './config/load-config.ts';
 import { copyBetween } from './copy-between.ts';
 import { printConfig } from './config/print-config.ts';
-import { toCoreOptions } from './core-options.ts';
+import { toDatabaseOptions } from './core-options.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
 import { rewriteValues } from './rewrite-values.ts';
 import { startServer } from './start-server.ts';
@@ -79,8 +79,7 @@ async function dispatch(options: Options): Promise<void> {
   if (options.copy) return copyBetween({ ...options, config: loaded.config });
   if (options.reencrypt || options.decrypt) return rewriteValues(loaded.config, { toPlainText: options.decrypt });
   if (options['migrate-only']) {
-    const core = await openCore({ ...toCoreOptions(loaded.config), background: false });
-    await core.close();
+    await migrateDatabase(toDatabaseOptions(loaded.config.database));
     return void process.stdout.write('The database schema is up to date\n');
   }
   outliveReaders();

@@ -72,6 +72,16 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   }
 }
 
+/** Brings the schema up to date and no more: it touches no value, and asks for no key. */
+export async function migrateDatabase(database: DatabaseOptions): Promise<void> {
+  const engine = await openEngine({ database });
+  try {
+    await migrate(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
 async function startCore(engine: Engine, cipher: Cipher, options: CoreOptions): Promise<Core> {
   const ending = new AbortController();
   const context = await createContext(engine, cipher, options, ending.signal);

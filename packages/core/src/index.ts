@@ -3,7 +3,7 @@ export type { Core, CoreGauges, CoreObserver } from './core-api.ts';
 export type { CoreTracer, TracedCaller } from './core-tracer.ts';
 export { DomainError, invalidField } from './domain-error.ts';
 export { backUpDatabase, restoreDatabase } from './backup.ts';
-export { openCore, type CoreOptions } from './core.ts';
+export { migrateDatabase, openCore, type CoreOptions } from './core.ts';
 export type { EncryptionKeys } from './encryption/cipher.ts';
 export { reencryptDatabase, type ReencryptProgress, type ReencryptReport } from './encryption/reencrypt.ts';
 export { copyDatabase, type CopyProgress, type CopyReport } from './copy/copy-database.ts';

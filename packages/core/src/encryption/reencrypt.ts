@@ -10,7 +10,7 @@ import { Cipher, SEALED, UnreadableError, type EncryptionKeys } from './cipher.t
 import { claimKey } from './keys-in-use.ts';
 
 /** What is encrypted. */
-const SEALED_COLUMNS = {
+export const SEALED_COLUMNS = {
   tasks: ['prompt', 'result', 'idempotency_hash'],
   task_logs: ['text'],
 } as const satisfies { [Table in keyof Database]?: readonly (keyof Database[Table])[] };

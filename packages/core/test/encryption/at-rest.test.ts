@@ -2,7 +2,7 @@ import { backUpDatabase, copyDatabase } from '@task-orchestrator/core';
 import { readFile } from 'node:fs/promises';
 import { expect, test, vi } from 'vitest';
 import { fingerprint } from '../../src/domain/idempotency.ts';
-import { aTask, cancelOf, completionOf, failureOf, listOf, logOf, refused, statusOf, take } from '../builders.ts';
+import { aTask, cancelOf, completionOf, listOf, logOf, refused, statusOf, take } from '../builders.ts';
 import { forEachDurableEngine, type OpenedCore, type Place } from '../engines.ts';
 import { aKey, keys, query, readStored } from './raw.ts';
 
@@ -10,7 +10,6 @@ const PROMPT = 'the unmistakable prompt';
 const OUTPUT = 'the unmistakable output';
 const LINE = 'the unmistakable line';
 const TEXTS = [PROMPT, OUTPUT, LINE];
-const NOTHING = { observer: {} };
 
 /** A task with a prompt, a result and a log. */
 async function work({ core }: OpenedCore, more: Parameters<typeof aTask>[0] = {}) {
@@ -235,7 +234,7 @@ forEachDurableEngine((createPlace) => {
 
 async function openEncrypted(
   createPlace: () => Promise<Place>,
-  overrides: Parameters<Place['open']>[0] = NOTHING,
+  overrides: Parameters<Place['open']>[0] = {},
 ): Promise<{ place: Place; opened: OpenedCore }> {
   const place = await createPlace();
   return { place, opened: await place.open({ encryption: keys(aKey()), ...overrides }) };
