@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { SEALED_COLUMNS } from '../../packages/core/src/encryption/reencrypt.ts';
+import { SEALED_COLUMNS } from '../../packages/core/src/encryption/stale-rows.ts';
 import { ROOT } from '../support/processes.ts';
 import { codesOf, readDocument, readTable } from './support/markdown.ts';
 

@@ -43,19 +43,23 @@ export class UnreadableError extends DomainError {
  * key, and else as it is. A value is bound to its task and column, so it cannot pass for that of another.
  */
 export class Cipher {
-  /** Null: what is written stays plain text. */
-  readonly currentId: string | null;
-  /** What every value that is written now begins with; null: it is plain text. */
-  readonly prefix: string | null;
-  readonly #current: KeyObject | null;
+  /** Under which everything new is written; null: it stays plain text. */
+  readonly #current: { readonly id: string; readonly key: KeyObject; readonly prefix: string } | null;
   readonly #keys: ReadonlyMap<string, KeyObject>;
 
   constructor({ current, previous }: EncryptionKeys) {
+    this.#current = current === null ? null : toCurrent(current);
     const keys = current === null ? previous : [current, ...previous];
     this.#keys = new Map(keys.map((key) => [toKeyId(key), createSecretKey(key)]));
-    this.currentId = current === null ? null : toKeyId(current);
-    this.prefix = this.currentId === null ? null : `${SEALED}${this.currentId}:`;
-    this.#current = this.currentId === null ? null : this.#keys.get(this.currentId)!;
+  }
+
+  get currentId(): string | null {
+    return this.#current?.id ?? null;
+  }
+
+  /** What every value that is written now begins with; null: it is plain text. */
+  get prefix(): string | null {
+    return this.#current?.prefix ?? null;
   }
 
   get keyIds(): string[] {
@@ -65,11 +69,12 @@ export class Cipher {
   /** @param column and whatever else of the row the value is bound to */
   seal(text: string, task_id: string, column: string): string {
     if (this.#current === null) return text.charCodeAt(0) === MARK ? PLAIN + text : text;
+    const { key, prefix } = this.#current;
     const nonce = drawNonce();
-    const cipher = createCipheriv(ALGORITHM, this.#current, nonce);
+    const cipher = createCipheriv(ALGORITHM, key, nonce);
     cipher.setAAD(toAad(task_id, column));
     const sealed = [nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()];
-    return this.prefix + Buffer.concat(sealed).toString('base64');
+    return prefix + Buffer.concat(sealed).toString('base64');
   }
 
   /** @throws UnreadableError */
@@ -87,6 +92,11 @@ export class Cipher {
       throw new UnreadableError(task_id, column);
     }
   }
+}
+
+function toCurrent(key: Uint8Array): { id: string; key: KeyObject; prefix: string } {
+  const id = toKeyId(key);
+  return { id, key: createSecretKey(key), prefix: `${SEALED}${id}:` };
 }
 
 function decrypt(key: KeyObject, sealed: Buffer, aad: Buffer): string {

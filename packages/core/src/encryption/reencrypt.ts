@@ -1,21 +1,23 @@
 import { existsSync } from 'node:fs';
-import { sql, type Kysely, type RawBuilder } from 'kysely';
-import type { Engine, Transaction } from '../db/engine.ts';
+import type { Engine, Row, Transaction } from '../db/engine.ts';
 import { migrate } from '../db/migrate.ts';
 import { openEngine, type DatabaseOptions } from '../db/open-engine.ts';
 import { isConflict } from '../db/outage.ts';
-import type { Database } from '../db/schema.ts';
 import { logColumn } from '../repository/logs.ts';
-import { Cipher, SEALED, UnreadableError, type EncryptionKeys } from './cipher.ts';
+import { Cipher, UnreadableError, type EncryptionKeys } from './cipher.ts';
 import { claimKey } from './keys-in-use.ts';
+import {
+  countStale,
+  PATIENT,
+  readStale,
+  SEALED_COLUMNS,
+  updateRows,
+  type ResealedRow,
+  type SealedColumn,
+  type SealedTable,
+  type StaleRow,
+} from './stale-rows.ts';
 
-/** What is encrypted. */
-export const SEALED_COLUMNS = {
-  tasks: ['prompt', 'result', 'idempotency_hash'],
-  task_logs: ['text'],
-} as const satisfies { [Table in keyof Database]?: readonly (keyof Database[Table])[] };
-
-type SealedTable = keyof typeof SEALED_COLUMNS;
 const TABLES = ['tasks', 'task_logs'] as const satisfies readonly SealedTable[];
 
 export interface ReencryptProgress {
@@ -76,32 +78,24 @@ async function refuseUse(engine: Engine, { currentId }: Cipher): Promise<void> {
   if (servers > 0) throw new Error(`the database is in use by ${servers} server(s): end them first`);
 }
 
-/** Where few rows of many are stale, it takes a while to find them. */
-const PATIENT = { isPatient: true };
-
-/** A prompt and a result may have more than a megabyte together. */
-const ROWS_PER_STEP = 50;
-
 async function rewrite(work: Work, table: SealedTable): Promise<number> {
   const { engine, onProgress } = work;
-  const total = await countStale(work, table);
+  const total = await countStale(engine, work.cipher, table);
   let done = 0;
   for (let after = 0; ;) {
     const step = await retryConflicts(() => engine.transaction((tx) => rewriteStep(work, tx, table, after), PATIENT));
-    if (step.seqs.length > 0) onProgress({ table, done: (done += step.written), total });
-    if (step.seqs.length < ROWS_PER_STEP) return done;
-    after = step.seqs.at(-1)!;
+    if (step.last === null) return done;
+    onProgress({ table, done: (done += step.written), total });
+    after = step.last;
   }
 }
-
-type StaleRow = Record<string, string | number | null> & { seq: number };
 
 async function rewriteStep(
   { cipher, unreadable }: Work,
   tx: Transaction,
   table: SealedTable,
   after: number,
-): Promise<{ seqs: number[]; written: number }> {
+): Promise<{ last: number | null; written: number }> {
   const rows = await readStale(tx, table, cipher, after);
   const written = rows.flatMap((row) => {
     try {
@@ -113,77 +107,32 @@ async function rewriteStep(
     }
   });
   await updateRows(tx.kysely, table, written);
-  return { seqs: rows.map(({ seq }) => seq), written: written.length };
+  return { last: rows.at(-1)?.seq ?? null, written: written.length };
 }
 
-async function readStale(tx: Transaction, table: SealedTable, cipher: Cipher, after: number): Promise<StaleRow[]> {
-  const columns = SEALED_COLUMNS[table].map((column) => sql.ref(`${table}.${column}`));
-  // On PostgreSQL a server may be about to write to the row, too.
-  const lock = tx.dialect.isShared ? sql`FOR UPDATE OF ${sql.table(table)}` : sql``;
-  const from =
-    table === 'tasks'
-      ? sql`tasks.task_id FROM tasks`
-      : sql`tasks.task_id, task_logs.at, task_logs.attempt, task_logs.stream FROM task_logs JOIN tasks ON tasks.seq = task_logs.task_seq`;
-  const seq = sql.ref(`${table}.seq`);
-  const { rows } = await sql<StaleRow>`
-    SELECT ${seq}, ${sql.join(columns)}, ${from}
-    WHERE ${seq} > ${after} AND (${isStale(table, cipher)}) ORDER BY ${seq} LIMIT ${sql.lit(ROWS_PER_STEP)} ${lock}`.execute(
-    tx.kysely,
-  );
-  return rows;
-}
-
-/** One of the columns is not written as it would be now. */
-function isStale(table: SealedTable, { prefix }: Cipher): RawBuilder<boolean> {
-  const conditions = SEALED_COLUMNS[table].map((name) => {
-    const column = sql.ref(`${table}.${name}`);
-    return prefix === null
-      ? sql`substr(${column}, 1, ${sql.lit(SEALED.length)}) = ${SEALED}`
-      : sql`substr(${column}, 1, ${sql.lit(prefix.length)}) <> ${prefix}`;
-  });
-  return sql<boolean>`${sql.join(conditions, sql` OR `)}`;
-}
-
-function resealRow(cipher: Cipher, table: SealedTable, row: StaleRow): StaleRow {
-  const resealed: StaleRow = { seq: row.seq };
-  for (const name of SEALED_COLUMNS[table]) {
+function resealRow(cipher: Cipher, table: SealedTable, row: StaleRow): ResealedRow {
+  const reseal = (name: SealedColumn): string | null => {
     const stored = row[name] ?? null;
-    const task_id = String(row['task_id']);
-    const column = name === 'text' ? logColumn(row as never) : name;
-    resealed[name] =
-      stored === null ? null : cipher.seal(cipher.open(String(stored), task_id, column), task_id, column);
-  }
-  return resealed;
+    const column = name === 'text' ? logColumn(asLog(row)) : name;
+    return stored === null ? null : cipher.seal(cipher.open(stored, row.task_id, column), row.task_id, column);
+  };
+  return { seq: row.seq, values: SEALED_COLUMNS[table].map(reseal) };
 }
 
-/** All of them in one statement; a list of VALUES has the same column names in both engines. */
-async function updateRows(kysely: Kysely<Database>, table: SealedTable, rows: readonly StaleRow[]): Promise<void> {
-  if (rows.length === 0) return;
-  const names = SEALED_COLUMNS[table];
-  const values = rows.map(
-    (row) => sql`(CAST(${row.seq} AS BIGINT), ${sql.join(names.map((name) => sql`CAST(${row[name]} AS TEXT)`))})`,
-  );
-  const sets = names.map((name, index) => sql`${sql.ref(name)} = given.${sql.ref(`column${index + 2}`)}`);
-  await sql`
-    UPDATE ${sql.table(table)} SET ${sql.join(sets)} FROM (VALUES ${sql.join(values)}) AS given
-    WHERE ${sql.ref(`${table}.seq`)} = given.column1`.execute(kysely);
+/** Only a line of a log has a text. */
+function asLog(row: StaleRow): Row<'task_logs'> {
+  return row as Row<'task_logs'>;
 }
 
-async function countStale({ engine, cipher }: Work, table: SealedTable): Promise<number> {
-  const query = sql<{ rows: number }>`SELECT count(*) AS rows FROM ${sql.table(table)} WHERE ${isStale(table, cipher)}`;
-  const { rows } = await engine.transaction(({ kysely }) => query.execute(kysely), PATIENT);
-  return Number(rows[0]!.rows);
-}
-
-async function refuseLeftOver(work: Work): Promise<void> {
+async function refuseLeftOver({ engine, cipher, unreadable }: Work): Promise<void> {
   let left = 0;
-  for (const table of TABLES) left += await countStale(work, table);
+  for (const table of TABLES) left += await countStale(engine, cipher, table);
   if (left === 0) return;
-  const [first] = work.unreadable;
+  const [first] = unreadable;
   throw new Error(
     first
       ? `${left} row(s) were left as they are: ${first.message}`
-      : `${left} row(s) were written under another key meanwhile: have all servers write under key ${work.cipher.currentId}, then do this again`,
+      : `${left} row(s) were written under another key meanwhile: have all servers write under key ${cipher.currentId}, then do this again`,
   );
 }
 
