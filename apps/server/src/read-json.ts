@@ -14,19 +14,44 @@ export function readJsonBody(body: Buffer): unknown {
 /** Parses JSON text; refusals call it `field`. */
 export function readJson(text: string, field: string): unknown {
   const value = parse(text, field);
-  if (mayBeDangerous(text)) checkNesting(value, field, MAX_DEPTH);
+  if (depthOf(text) > MAX_DEPTH) throw invalidField(field, `must not be nested deeper than ${MAX_DEPTH} levels`);
+  // Plainly or in escapes.
+  if (text.includes('__proto__') || text.includes('\\u')) refusePrototypes(value);
   return value;
 }
 
-/** A quick look at the text: most bodies are too simple to be nested deep, and name no prototype, plainly or in escapes. */
-function mayBeDangerous(text: string): boolean {
-  return text.includes('__proto__') || text.includes('\\u') || countUpTo(text, '{') + countUpTo(text, '[') > MAX_DEPTH;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** How deep objects and arrays are nested in valid JSON. */
+function depthOf(json: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (let at = 0; at < json.length; at++) {
+    switch (json.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfString(json, at);
+        break;
+      case 0x7b: // {
+      case 0x5b: // [
+        deepest = Math.max(deepest, ++depth);
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+    }
+  }
+  return deepest;
 }
 
-function countUpTo(text: string, bracket: string): number {
-  let count = 0;
-  for (let at = text.indexOf(bracket); at !== -1 && count <= MAX_DEPTH; at = text.indexOf(bracket, at + 1)) count += 1;
-  return count;
+/** Where the string that starts at `start` has its closing quote. */
+function endOfString(json: string, start: number): number {
+  for (let at = json.indexOf('"', start + 1); at !== -1; at = json.indexOf('"', at + 1)) {
+    let escapes = 0;
+    while (json.charCodeAt(at - 1 - escapes) === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return at;
+  }
+  return json.length;
 }
 
 function parse(text: string, field: string): unknown {
@@ -39,16 +64,15 @@ function parse(text: string, field: string): unknown {
   }
 }
 
-/** `__proto__` is refused: as a key of data it is harmless, but one careless copy later it changes a prototype. */
-function checkNesting(value: unknown, field: string, depthLeft: number): void {
+/** As a key of data `__proto__` is harmless, but one careless copy later it changes a prototype. */
+function refusePrototypes(value: unknown): void {
   if (typeof value !== 'object' || value === null) return;
-  if (depthLeft === 0) throw invalidField(field, `must not be nested deeper than ${MAX_DEPTH} levels`);
   if (Array.isArray(value)) {
-    for (const item of value) checkNesting(item, field, depthLeft - 1);
+    for (const item of value) refusePrototypes(item);
     return;
   }
   for (const key in value) {
     if (key === '__proto__') throw invalidField('__proto__', 'is not allowed as a key');
-    checkNesting((value as Record<string, unknown>)[key], field, depthLeft - 1);
+    refusePrototypes((value as Record<string, unknown>)[key]);
   }
 }

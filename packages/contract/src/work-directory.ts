@@ -2,6 +2,8 @@ import { z } from 'zod';
 
 const MAX_LENGTH = 4096;
 const DRIVE = /^[A-Za-z]:(?=[\\/])/;
+/** What most paths are: POSIX, and normal as they stand. */
+const PLAIN = /^(?:\/[^/.\0][^/\0]*)+$/;
 
 /**
  * An absolute path, POSIX (`/srv/repo`) or with a Windows drive (`C:\repo`), normalised once here:
@@ -28,6 +30,7 @@ function absolutePath(name: string) {
 }
 
 function findPathProblem(path: string): string | null {
+  if (PLAIN.test(path)) return null;
   if (path.includes('\0')) return 'must not contain a NUL character';
   if (!path.startsWith('/') && !DRIVE.test(path)) return 'must be an absolute path';
   const separator = path.startsWith('/') ? '/' : /[\\/]/;
@@ -36,6 +39,7 @@ function findPathProblem(path: string): string | null {
 }
 
 function normalizePath(path: string): string {
+  if (PLAIN.test(path)) return path;
   const isPosix = path.startsWith('/');
   const root = isPosix ? '/' : `${path[0]!.toUpperCase()}:/`;
   const segments = path.slice(isPosix ? 1 : 2).split(isPosix ? '/' : /[\\/]/);

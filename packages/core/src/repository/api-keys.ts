@@ -1,12 +1,12 @@
 import type { ApiKey, Role } from '@task-orchestrator/contract';
 import type { ExpressionBuilder, Selectable } from 'kysely';
-import { v7 as uuidv7 } from 'uuid';
 import type { ApiKeys, NewKey, ValidKey } from './api-key.ts';
 import { defineVerb, type CommitQueue } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import type { Engine, Querier } from '../db/engine.ts';
 import type { ApiKeysTable, Database } from '../db/schema.ts';
 import { DomainError, invalidField } from '../domain-error.ts';
+import { timeOrderedId } from '../domain/time-ordered-id.ts';
 import { toIso, toIsoOrNull } from './task-row.ts';
 
 type KeyRow = Selectable<ApiKeysTable>;
@@ -146,7 +146,7 @@ async function insertKey(commit: Commit, { name, hash, ...key }: NewKey): Promis
   }
   if (expires_at !== null && expires_at <= commit.now) throw invalidField('expires_at', 'must be in the future');
   const row: KeyRow = {
-    key_id: uuidv7(),
+    key_id: timeOrderedId(commit.now),
     name,
     hash,
     roles: JSON.stringify(roles),

@@ -7,7 +7,7 @@ import { fingerprint, isKeyReleased, windowHours } from '../domain/idempotency.t
 import { PRIORITY_RANK } from '../domain/priority.ts';
 import { findCycle } from '../domain/reference-cycle.ts';
 import { isInScope, type Scope } from '../domain/scope.ts';
-import { createTaskId } from '../domain/task-id.ts';
+import { timeOrderedId } from '../domain/time-ordered-id.ts';
 import { settleBlocked, settleDependants } from './dependants.ts';
 import { toJsonColumn } from './json-column.ts';
 import { attempt, lockTasks } from './load-tasks.ts';
@@ -67,60 +67,65 @@ interface Surroundings {
 interface NewTask {
   readonly row: TaskRow;
   readonly isNew: boolean;
-  readonly dependsOn: readonly ControlRow[];
+  dependsOn: readonly ControlRow[];
 }
 
 async function loadSurroundings(commit: Commit, batches: readonly CreateBatch[]): Promise<Surroundings> {
-  const tasks = batches.flatMap((batch) => batch.tasks);
-  const keys = tasks.flatMap(({ idempotency_key }) => idempotency_key ?? []);
+  const keys: string[] = [];
+  const ids: string[] = [];
+  for (const { tasks } of batches) {
+    let refs: ReadonlySet<string | undefined> | null = null;
+    for (const { idempotency_key, depends_on } of tasks) {
+      if (idempotency_key !== undefined) keys.push(idempotency_key);
+      if (depends_on.length === 0) continue;
+      refs ??= new Set(tasks.map(({ ref }) => ref));
+      for (const name of depends_on) if (!refs.has(name)) ids.push(name.toLowerCase());
+    }
+  }
   const holders = keys.length === 0 ? [] : await commit.tx.all(tasksByKey, [JSON.stringify(keys)]);
-  const ids = batches.flatMap((batch) => {
-    const refs = new Set(batch.tasks.map(({ ref }) => ref));
-    return batch.tasks.flatMap((task) => task.depends_on.filter((name) => !refs.has(name)));
-  });
   return {
     byKey: new Map(holders.map((row) => [row.idempotency_key!, row])),
-    dependencies:
-      ids.length === 0
-        ? new Map()
-        : await lockTasks(
-            commit.tx,
-            ids.map((id) => id.toLowerCase()),
-          ),
+    dependencies: ids.length === 0 ? new Map() : await lockTasks(commit.tx, ids),
   };
 }
 
 function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundings): NewTask[] {
-  checkReferences(batch);
-  const byRef = new Map<string, ControlRow>();
-  const byKey = new Map<string, TaskRow>();
-  const rows = batch.tasks.map((task, index) => {
-    const { idempotency_key: key } = task;
-    const holder = (key === undefined ? null : byKey.get(key)) ?? findHolder(commit, task, surroundings, batch.scope);
+  const { tasks, isSingle, scope } = batch;
+  if (!isSingle) checkReferences(batch);
+  // What tasks of a batch may name; a single task stands for itself.
+  const byRef = isSingle ? null : new Map<string, ControlRow>();
+  const byKey = isSingle ? null : new Map<string, TaskRow>();
+  const drafts = tasks.map((task, index): NewTask => {
+    const { idempotency_key: key, ref } = task;
+    const holder = key === undefined ? null : (byKey?.get(key) ?? findHolder(commit, key, surroundings));
+    if (holder !== null) checkBody(commit, holder, task, scope);
     const row = holder ?? draftRow(commit, task, fieldOf(batch, index, 'metadata'));
-    if (task.ref !== undefined) byRef.set(task.ref, row);
-    if (key !== undefined) byKey.set(key, holder === null ? row : checkBody(commit, holder, task, batch.scope));
-    return { row, isNew: holder === null };
+    if (ref !== undefined) byRef?.set(ref, row);
+    if (key !== undefined) byKey?.set(key, row);
+    return { row, isNew: holder === null, dependsOn: NOTHING };
   });
-  return rows.map(({ row, isNew }, index) => {
-    const dependsOn = batch.tasks[index]!.depends_on.map((name, position) => {
-      const dependency = byRef.get(name) ?? surroundings.dependencies.get(name.toLowerCase());
+  for (const [index, { depends_on }] of tasks.entries()) {
+    if (depends_on.length === 0) continue;
+    const draft = drafts[index]!;
+    const dependsOn = depends_on.map((name, position) => {
+      const dependency = byRef?.get(name) ?? surroundings.dependencies.get(name.toLowerCase());
       if (!dependency) throw refuseDependency(fieldOf(batch, index, `depends_on.${position}`), name);
       return dependency;
     });
-    if (isNew && dependsOn.length > 0) {
-      row.depends_on = JSON.stringify(dependsOn.map(({ task_id }) => task_id));
-      row.status = 'blocked';
-    }
-    return { row, isNew, dependsOn: [...new Map(dependsOn.map((task) => [task.task_id, task])).values()] };
-  });
+    if (!draft.isNew) continue;
+    draft.row.depends_on = JSON.stringify(dependsOn.map(({ task_id }) => task_id));
+    draft.row.status = 'blocked';
+    draft.dependsOn = [...new Map(dependsOn.map((task) => [task.task_id, task])).values()];
+  }
+  return drafts;
 }
 
+const NOTHING: readonly never[] = [];
+
 /** The task that the key already stands for, unless its window has passed. */
-function findHolder(commit: Commit, task: BatchTask, { byKey }: Surroundings, scope: Scope): TaskRow | null {
-  if (task.idempotency_key === undefined) return null;
-  const holder = byKey.get(task.idempotency_key);
-  return holder && !isKeyReleased(holder, commit.now) ? checkBody(commit, holder, task, scope) : null;
+function findHolder(commit: Commit, key: string, { byKey }: Surroundings): TaskRow | null {
+  const holder = byKey.get(key);
+  return holder && !isKeyReleased(holder, commit.now) ? holder : null;
 }
 
 /** From here on the key stands for the new task; one whose window has passed gives it back. */
@@ -132,9 +137,9 @@ function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
 }
 
 /** The body tells the directory, so one that is the same is in scope. Of a task outside no more is said than that the key is taken. */
-function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: Scope): TaskRow {
+function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: Scope): void {
   const stored = cipher.open(holder.idempotency_hash!, holder.task_id, 'idempotency_hash');
-  if (stored === fingerprint(task)) return holder;
+  if (stored === fingerprint(task)) return;
   const details = {
     field: 'idempotency_key',
     message: 'must come with the same body as before, or be a new key',
@@ -151,7 +156,7 @@ function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: 
 
 function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskRow {
   const { now, policy, cipher } = commit;
-  const task_id = createTaskId(now);
+  const task_id = timeOrderedId(now);
   const run_at = task.run_at === undefined ? now : Date.parse(task.run_at);
   return {
     // Known after the insert.
@@ -214,24 +219,20 @@ async function insert(commit: Commit, created: readonly NewTask[]): Promise<void
   );
 }
 
-/** The others are empty until something happens to the task. */
+/** The others are empty, or have the defaults of the table, until something happens to the task. */
 const NEW_TASK_COLUMNS = [
   'task_id',
   'work_directory',
   'status',
   'priority',
-  'attempt',
   'max_attempts',
   'timeout_seconds',
   'exclusive',
   'on_dependency_failure',
   'run_at',
-  'lease_epoch',
-  'cancel_requested',
   'idempotency_key',
   'idempotency_hash',
   'idempotency_window_hours',
-  'log_bytes',
   'created_at',
   'updated_at',
   'depends_on',

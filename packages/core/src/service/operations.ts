@@ -44,13 +44,11 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   const { reader } = engine;
   const startedAt = performance.now();
 
-  function create(batch: CreateBatch) {
-    const run = () => {
-      const created = commits.run(createTasks, batch);
-      expectReady(context, batch.tasks);
-      return created;
-    };
-    return batch.scope === undefined ? run() : requireDrafts(reader, batch).then(run);
+  async function create(batch: CreateBatch) {
+    if (batch.scope !== undefined) await requireDrafts(reader, batch);
+    const created = commits.run(createTasks, batch);
+    expectReady(context, batch.tasks);
+    return created;
   }
 
   /** Does something to one task, if that is in scope. */

@@ -214,7 +214,8 @@ function sqliteTransaction(context: {
     const statement = writer.prepare(
       `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
     );
-    return rows.map((row) => Number(statement.run(valuesOf(row, columns)).lastInsertRowid));
+    const values = columns.map((): unknown => null);
+    return rows.map((row) => Number(statement.run(fill(values, row, columns)).lastInsertRowid));
   };
   return {
     now,
@@ -237,12 +238,16 @@ function sqliteTransaction(context: {
         `UPDATE tasks SET ${columns.map((column) => `${column} = ${PLACEHOLDER}`).join(', ')} WHERE seq = ${PLACEHOLDER}`,
       );
       columns.push('seq');
-      for (const row of rows) statement.run(valuesOf(row, columns));
+      const values = columns.map((): unknown => null);
+      for (const row of rows) statement.run(fill(values, row, columns));
     },
   };
 }
 
-function valuesOf(row: object, columns: readonly string[]): unknown[] {
-  const values = row as Record<string, unknown>;
-  return columns.map((column) => values[column]);
+/** One array for all rows of a statement, which has read it when it returns. */
+function fill(values: unknown[], row: object, columns: readonly string[]): unknown[] {
+  for (let index = 0; index < columns.length; index++) {
+    values[index] = (row as Record<string, unknown>)[columns[index]!];
+  }
+  return values;
 }
