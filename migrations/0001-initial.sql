@@ -110,6 +110,12 @@ CREATE TABLE paths (
   weight DOUBLE PRECISION NOT NULL
 );
 
+-- Keys under which values are encrypted: their ids, from before the first value until none is left.
+CREATE TABLE encryption_keys (
+  key_id TEXT PRIMARY KEY,
+  first_used_at BIGINT NOT NULL
+);
+
 CREATE TABLE api_keys (
   key_id TEXT PRIMARY KEY,
   name TEXT NOT NULL,

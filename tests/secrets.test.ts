@@ -8,6 +8,12 @@ import { until } from './support/until.ts';
 
 const WRONG_KEY = 'tok_a-key-that-was-never-valid';
 const PASSWORD = 'hunter2-of-the-database';
+const ENCRYPTION_KEY = 'the0encryption0key0of0these0tests0AAAAAAAAA=';
+const OLD_ENCRYPTION_KEY = 'an0encryption0key0from0before0BBBBBBBBBBBBA=';
+const ENCRYPTION = {
+  APP_DATABASE_ENCRYPTION_KEY: ENCRYPTION_KEY,
+  APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS: OLD_ENCRYPTION_KEY,
+};
 const PROMPT = 'the prompt is nobody else’s business';
 
 /** What a caller may get wrong with a key in it, at every door. */
@@ -45,7 +51,7 @@ const SLIPS: readonly (readonly [method: string, path: string, init: RequestInit
 ];
 
 test('no key, token or prompt is in a line of the log, in the metrics, or in an error that another caller could see', async () => {
-  const server = await ServerProcess.start({ APP_LOGGING_LEVEL: 'trace' });
+  const server = await ServerProcess.start({ APP_LOGGING_LEVEL: 'trace', ...ENCRYPTION });
   const answers = await slipUp(server);
   const { body } = await server.request<Task>('POST', '/api/v1/tasks', { work_directory: '/secret', prompt: PROMPT });
   const next = await server.request<AcquiredTask>('GET', '/api/v1/tasks/next?work_path=/secret&worker_id=w');
@@ -59,7 +65,8 @@ test('no key, token or prompt is in a line of the log, in the metrics, or in an 
 
   const seen = [server.output, await server.text('/metrics'), await server.text('/health'), ...answers].join('\n');
   expect(server.output).toContain('"msg":"request refused"');
-  for (const secret of [API_KEY, WRONG_KEY, lease_token, PROMPT]) expect(seen).not.toContain(secret);
+  for (const secret of [API_KEY, WRONG_KEY, lease_token, PROMPT, ENCRYPTION_KEY, OLD_ENCRYPTION_KEY])
+    expect(seen).not.toContain(secret);
 });
 
 test('the password of the database is in no line of the log and in no error, also while the database is away', async () => {
@@ -82,7 +89,10 @@ test('what keeps the server from starting, and what --print-config shows, holds 
   const folder = await aTemporaryFolder();
   const unreachable = `postgres://torc:${PASSWORD}@127.0.0.1:1/none`;
   const tries: readonly (readonly [args: string[], env: Record<string, string>, exitCode: number])[] = [
-    [['--print-config'], { APP_DATABASE_URL: unreachable, APP_DATABASE_ENCRYPTION_KEY: PASSWORD }, 0],
+    [['--print-config'], { APP_DATABASE_URL: unreachable, ...ENCRYPTION }, 0],
+    [['--print-config'], { APP_DATABASE_ENCRYPTION_KEY: PASSWORD }, 1],
+    [[], { APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS: OLD_ENCRYPTION_KEY }, 1],
+    [['--reencrypt'], { APP_DATABASE_URL: unreachable, APP_DATABASE_CONNECTION_TIMEOUT: '1', ...ENCRYPTION }, 1],
     [[], { APP_DATABASE_URL: unreachable, APP_DATABASE_CONNECTION_TIMEOUT: '1' }, 1],
     [[], { APP_DATABASE_URL: `postgre://torc:${PASSWORD}@db/none` }, 1],
     [[], { APP_SECURITY_ADMIN_KEYS: PASSWORD }, 1],
@@ -96,7 +106,9 @@ test('what keeps the server from starting, and what --print-config shows, holds 
   for (const [args, env, exitCode] of tries) {
     const ending = await runMain(args, env);
     expect(ending).toMatchObject({ exitCode });
-    expect(ending.output + ending.errors, args.join(' ')).not.toMatch(new RegExp(`${API_KEY}|hunter2`));
+    expect(ending.output + ending.errors, args.join(' ')).not.toMatch(
+      new RegExp(`${API_KEY}|hunter2|0encryption0key0`),
+    );
   }
 });
 

@@ -20,7 +20,7 @@ export default defineConfig({
       },
     },
   ],
-  // What runs is bundled: whoever installs the client installs nothing else. Only `./opentelemetry` and the types of
+  // Whoever installs the client installs nothing else. Only `./opentelemetry` and the types of
   // `./trpc` name packages, for those who have them anyway.
-  deps: { onlyBundle: ['@trpc/client', '@trpc/server'], neverBundle: [/^@trpc\/server$/, /^@opentelemetry\/api$/] },
+  deps: { onlyBundle: [], neverBundle: [/^@trpc\/server$/, /^@opentelemetry\/api$/] },
 });

@@ -16,7 +16,11 @@ interface KubernetesObject {
 interface Container {
   image: string;
   args?: string[];
-  env: { name: string; value?: string; valueFrom?: { secretKeyRef: { name: string; key: string } } }[];
+  env: {
+    name: string;
+    value?: string;
+    valueFrom?: { secretKeyRef: { name: string; key: string; optional?: boolean } };
+  }[];
   securityContext: object;
 }
 
@@ -137,8 +141,9 @@ test.skipIf(!canRender).each(overlays)('the server takes the environment of the 
   const objects = rendered[overlay];
   for (const { image, args, env } of containersOf(objects)) {
     const given = env.map(({ name, value, valueFrom }) => {
-      if (valueFrom) expect(valueFrom.secretKeyRef.name).toBe('task-orchestrator');
-      return [name, value ?? secrets[valueFrom?.secretKeyRef.key as keyof typeof secrets]] as const;
+      const { name: secret = '', key = '', optional = false } = valueFrom?.secretKeyRef ?? {};
+      if (valueFrom) expect([secret, optional]).toEqual(['task-orchestrator', !(key in secrets)]);
+      return [name, value ?? secrets[key as keyof typeof secrets]] as const;
     });
     const { config } = loadConfig({
       configDir: join(ROOT, 'config'),

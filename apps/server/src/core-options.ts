@@ -1,5 +1,4 @@
-import type { CoreObserver, CoreOptions, CoreTracer } from '@task-orchestrator/core';
-import { ConfigError } from './config/config-error.ts';
+import type { CoreObserver, CoreOptions, CoreTracer, EncryptionKeys } from '@task-orchestrator/core';
 import type { Config } from './config/config.ts';
 import { parseDatabaseUrl } from './config/database-url.ts';
 
@@ -11,6 +10,7 @@ export function toCoreOptions(
 ): CoreOptions {
   return {
     database: toDatabaseOptions(database),
+    encryption: toEncryptionKeys(database),
     task: {
       defaultTimeoutSeconds: task.default_task_timeout,
       defaultLeaseSeconds: task.default_lease_seconds,
@@ -27,10 +27,16 @@ export function toCoreOptions(
   };
 }
 
+export function toEncryptionKeys(database: Config['database']): EncryptionKeys {
+  const { encryption_key: current, previous_encryption_keys: previous } = database;
+  return { current: current === undefined ? null : toBytes(current), previous: previous.map(toBytes) };
+}
+
+function toBytes(key: string): Uint8Array {
+  return Buffer.from(key, 'base64');
+}
+
 export function toDatabaseOptions(database: Config['database']): CoreOptions['database'] {
-  if (database.encryption_key !== undefined) {
-    throw new ConfigError('database.encryption_key is set, but this version does not encrypt; remove it');
-  }
   const target = parseDatabaseUrl(database.url);
   switch (target.engine) {
     case 'sqlite':

@@ -65,7 +65,13 @@ test.for(['json', 'pretty'] as const)('credentials are masked at any depth in %s
       lease_token: secret,
       req: { headers: { Authorization: `Bearer ${secret}`, 'x-api-key': [secret], cookie: secret } },
       body: { deeper: { tasks: [{ lease_token: secret, leaseToken: secret, task_id: 'kept' }] } },
-      config: { admin_key: secret, encryption_key: secret, password: secret, secret },
+      config: {
+        admin_key: secret,
+        encryption_key: secret,
+        previous_encryption_keys: [secret, secret],
+        password: secret,
+        secret,
+      },
     },
     'sent Bearer hunter2 to the server',
   );

@@ -54,7 +54,7 @@ export const createLogger = (
   );
 
 const credentialNames =
-  'authorization|(?:set-)?cookie|(?:x-)?api[_-]?key|lease[_-]?token|admin_key|encryption_key|password|secret';
+  'authorization|(?:set-)?cookie|(?:x-)?api[_-]?key|lease[_-]?token|admin_key|(?:previous_)?encryption_keys?|password|secret';
 const credential = new RegExp(`"(${credentialNames})":\\s*(?:"(?:[^"\\\\]|\\\\.)*"|\\[[^\\]]*\\])`, 'gi');
 const bearer = /\bBearer +[\w.~+/=-]+/gi;
 

@@ -13,7 +13,11 @@ export interface Refusal {
 
 /** The one place where errors become answers: domain refusals, what Fastify refuses itself, and bugs, which stay inside. */
 export function toRefusal(error: unknown, requestId: string): Refusal {
-  if (error instanceof DomainError) return refuse(error.toBody());
+  if (error instanceof DomainError) {
+    const { details, ...body } = error.toBody();
+    if (body.code !== 'INTERNAL_ERROR') return refuse({ ...body, details });
+    return { ...refuse({ ...body, details: { ...details, request_id: requestId } }), cause: error };
+  }
   const known = findFastifyRefusal(error);
   if (known) return refuse(known);
   if (isOutage(error)) {

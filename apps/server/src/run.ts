@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
-import { openCore } from '@task-orchestrator/core';
+import { migrateDatabase } from '@task-orchestrator/core';
 import { loadConfig } from './config/load-config.ts';
 import { copyBetween } from './copy-between.ts';
 import { printConfig } from './config/print-config.ts';
-import { toCoreOptions } from './core-options.ts';
+import { toDatabaseOptions } from './core-options.ts';
 import { explainStartFailure } from './explain-start-failure.ts';
+import { rewriteValues } from './rewrite-values.ts';
 import { startServer } from './start-server.ts';
 import { version } from './version.ts';
 
@@ -21,6 +22,9 @@ Starts the Task Orchestrator. Configuration: config/*.toml and APP_<SECTION>_<KE
   --copy --from <database URL> --to <database URL>
                      move everything into another, empty database, and exit; no server may run on either.
                      Cut off, the same command goes on where it was
+  --reencrypt        bring everything that is stored under database.encryption_key, and exit; on SQLite no server may run.
+                     Cut off, the same command does the rest
+  --decrypt          the same into plain text, with the key still set; no server may run
   --version          show the version, and exit
   --help             show this, and exit
 `;
@@ -58,6 +62,8 @@ function readOptions(args: string[]) {
       copy: { type: 'boolean', default: false },
       from: { type: 'string' },
       to: { type: 'string' },
+      reencrypt: { type: 'boolean', default: false },
+      decrypt: { type: 'boolean', default: false },
       version: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -71,9 +77,9 @@ async function dispatch(options: Options): Promise<void> {
   const loaded = loadConfig({ configDir: options.config });
   if (options['print-config']) return printConfig(loaded);
   if (options.copy) return copyBetween({ ...options, config: loaded.config });
+  if (options.reencrypt || options.decrypt) return rewriteValues(loaded.config, { toPlainText: options.decrypt });
   if (options['migrate-only']) {
-    const core = await openCore({ ...toCoreOptions(loaded.config), background: false });
-    await core.close();
+    await migrateDatabase(toDatabaseOptions(loaded.config.database));
     return void process.stdout.write('The database schema is up to date\n');
   }
   outliveReaders();

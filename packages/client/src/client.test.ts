@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Refusal, sendJson, startFakeServer, type FakeServer, type Procedures } from '../test/fake-server.ts';
+import { endOfTurn } from './end-of-turn.ts';
 import {
   ConnectionError,
   createClient,
@@ -55,6 +56,64 @@ describe('calls', () => {
     const answers = await Promise.all(['a', 'b', 'c'].map((task_id) => client.tasks.get({ task_id })));
     expect(answers.map(({ task_id }) => task_id)).toEqual(['a', 'b', 'c']);
     expect(server.requests).toEqual(['tasks.get', 'tasks.get,tasks.get']);
+  });
+
+  test('a request takes half of the calls, so that client and server work at the same time', async () => {
+    const { server, client } = await start({ 'tasks.get': (input: { task_id: string }) => input });
+    const ids = Array.from({ length: 64 }, (_, index) => `task ${index}`);
+    const answers = await Promise.all(ids.map((task_id) => client.tasks.get({ task_id })));
+    expect(answers.map(({ task_id }) => task_id)).toEqual(ids);
+    expect(server.requests.map((paths) => paths.split(',').length)).toEqual([1, 32, 31]);
+  });
+
+  test('while four shared requests are under way, further calls wait for each other', async () => {
+    const held: Array<() => void> = [];
+    const { server, client } = await start({
+      'tasks.get': () => new Promise<object>((resolve) => held.push(() => resolve({}))),
+    });
+    const calls: Promise<unknown>[] = [];
+    for (let count = 1; count <= 5; count++) {
+      calls.push(client.tasks.get({ task_id: 'a' }));
+      await vi.waitFor(() => expect(held).toHaveLength(count));
+    }
+    calls.push(client.tasks.get({ task_id: 'b' }), client.tasks.get({ task_id: 'c' }));
+    await endOfTurn();
+    expect(server.requests).toHaveLength(5);
+    // The second of them: the first call had a request of its own.
+    held[1]!();
+    await vi.waitFor(() => expect(held).toHaveLength(7));
+    expect(server.requests.at(-1)).toBe('tasks.get,tasks.get');
+    for (const release of held) release();
+    await Promise.all(calls);
+  });
+
+  test('queries that do not fit into one URL go into several', async () => {
+    const { server, client } = await start({ 'tasks.get': (input: { task_id: string }) => input });
+    const ids = Array.from({ length: 9 }, (_, index) => `${index}${'ü'.repeat(200)}`);
+    const answers = await Promise.all(ids.map((task_id) => client.tasks.get({ task_id })));
+    expect(answers.map(({ task_id }) => task_id)).toEqual(ids);
+    expect(server.requests.map((paths) => paths.split(',').length)).toEqual([1, 3, 3, 2]);
+  });
+
+  test('a request ends when none of its callers wants an answer any more', async () => {
+    const closed: string[] = [];
+    const { server, client } = await start({
+      'tasks.get': ({ task_id }: { task_id: string }, request) =>
+        new Promise(() => request.socket.once('close', () => closed.push(task_id))),
+    });
+    const first = new AbortController();
+    const others = new AbortController();
+    const calls = ['a', 'b', 'c'].map((task_id) =>
+      client.tasks.get({ task_id }, { signal: (task_id === 'b' ? first : others).signal }),
+    );
+    const ended = Promise.allSettled(calls);
+    await vi.waitFor(() => expect(server.requests).toEqual(['tasks.get', 'tasks.get,tasks.get']));
+    first.abort();
+    await expect(calls[1]).rejects.toBe(first.signal.reason);
+    expect(closed).toEqual([]);
+    others.abort();
+    await vi.waitFor(() => expect(closed.toSorted()).toEqual(['a', 'b', 'c']));
+    await ended;
   });
 
   test('a long poll travels alone', async () => {

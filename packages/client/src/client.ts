@@ -118,14 +118,15 @@ function toMethod(method: {
   if (kind === 'subscription')
     return (input: object = {}, options?: StreamOptions) => streamEvents(http, { ...input }, options);
   const isReplaySafe = kind === 'query' || REPLAY_SAFE.has(path);
+  const identify = IDENTIFIED[path];
   return (given: object = {}, options?: CallOptions) => {
-    const input = tracing ? traceCreated(path, { ...given }, tracing) : given;
+    const input: Fields = tracing ? traceCreated(path, { ...given }, tracing) : { ...given };
     return makeCall(
       {
         path,
         kind: kind === 'query' ? 'query' : 'mutation',
-        input: IDENTIFIED[path]?.({ ...input }) ?? input,
-        waitSeconds: waitSecondsOf(path, { ...input }),
+        input: identify ? identify(input) : input,
+        waitSeconds: waitSecondsOf(path, input),
         isReplaySafe,
       },
       options,
@@ -169,7 +170,9 @@ const IDENTIFIED: Readonly<Record<string, (input: Fields) => Fields>> = {
 
 /** A field that is present as `undefined` is one that is absent. */
 function given(input: Fields): Fields {
-  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined));
+  const isGiven = ([, value]: [string, unknown]): boolean => value !== undefined;
+  const entries = Object.entries(input);
+  return entries.every(isGiven) ? input : Object.fromEntries(entries.filter(isGiven));
 }
 
 /** As in the contract: only `tasks.wait` waits unless told otherwise. */

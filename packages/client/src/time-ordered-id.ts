@@ -1,14 +1,19 @@
+const RANDOM_BYTES = 10;
+const pool = new Uint8Array(128 * RANDOM_BYTES);
+let digits = '';
+let used = 0;
+
 /**
- * A UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits. New ids sort behind old ones, so an
- * index of them grows at its end.
+ * A UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, which are drawn for many ids at once. New ids
+ * sort behind old ones, so an index of them grows at its end.
  */
 export function timeOrderedId(now = Date.now()): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  new DataView(bytes.buffer).setBigUint64(
-    0,
-    (BigInt(now) << 16n) | 0x7000n | BigInt(((bytes[6]! & 0x0f) << 8) | bytes[7]!),
-  );
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  if (used === digits.length) {
+    digits = Array.from(crypto.getRandomValues(pool), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    used = 0;
+  }
+  const time = now.toString(16).padStart(12, '0');
+  const random = digits.slice(used, (used += RANDOM_BYTES * 2));
+  const variant = ((Number.parseInt(random[0]!, 16) & 3) | 8).toString(16);
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(1, 4)}-${variant}${random.slice(4, 7)}-${random.slice(7, 19)}`;
 }

@@ -15,6 +15,8 @@ import { TaskEnds } from './dispatch/task-ends.ts';
 import { WaitingCounts } from './dispatch/waiting-counts.ts';
 import { WorkerSightings } from './dispatch/worker-sightings.ts';
 import { DomainError } from './domain-error.ts';
+import { Cipher, NO_KEYS, type EncryptionKeys } from './encryption/cipher.ts';
+import { claimKey } from './encryption/keys-in-use.ts';
 import { readPathSettings } from './repository/paths.ts';
 import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
@@ -34,6 +36,8 @@ const DUE_RETRY_MS = 1_000;
 export interface CoreOptions {
   database: DatabaseOptions;
   task: TaskPolicy;
+  /** Without it, prompts, results and logs are stored as they are. */
+  encryption?: EncryptionKeys | undefined;
   observer?: CoreObserver;
   tracer?: CoreTracer | undefined;
   /** Milliseconds since the epoch; for tests. */
@@ -46,10 +50,12 @@ export interface CoreOptions {
 
 /**
  * Opens the database, brings its schema up to date and starts to work.
- * @throws when the database is in use by another server, cannot be written, or is newer than this code.
+ * @throws when the database is in use by another server, cannot be written, is newer than this code, or is encrypted
+ * under a key that is not given.
  */
 export async function openCore(options: CoreOptions): Promise<Core> {
-  const { database, clock, observer, tracer } = options;
+  const { database, encryption = NO_KEYS, clock, observer, tracer } = options;
+  const cipher = new Cipher(encryption);
   const engine = await openEngine({
     database,
     clock,
@@ -58,16 +64,27 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   });
   try {
     await migrate(engine);
-    return await startCore(engine, options);
+    await claimKey(engine, cipher);
+    return await startCore(engine, cipher, options);
   } catch (error) {
     await engine.close();
     throw error;
   }
 }
 
-async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
+/** Brings the schema up to date and no more: it touches no value, and asks for no key. */
+export async function migrateDatabase(database: DatabaseOptions): Promise<void> {
+  const engine = await openEngine({ database });
+  try {
+    await migrate(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+async function startCore(engine: Engine, cipher: Cipher, options: CoreOptions): Promise<Core> {
   const ending = new AbortController();
-  const context = await createContext(engine, options, ending.signal);
+  const context = await createContext(engine, cipher, options, ending.signal);
   const background = options.background === false ? null : await startMaintenance(context);
   const drain = (): void => {
     ending.abort();
@@ -93,6 +110,7 @@ async function startCore(engine: Engine, options: CoreOptions): Promise<Core> {
 
 async function createContext(
   engine: Engine,
+  cipher: Cipher,
   { task: policy, observer: told = {}, tracer, random = Math.random }: CoreOptions,
   ending: AbortSignal,
 ): Promise<CoreContext> {
@@ -111,6 +129,7 @@ async function createContext(
   const context: CoreContext = {
     engine,
     policy,
+    cipher,
     observer,
     turns,
     settings,
@@ -133,7 +152,7 @@ async function createContext(
     ),
     commits: new CommitQueue({
       engine,
-      surroundings: { policy, turns, settings, random },
+      surroundings: { policy, turns, settings, cipher, random },
       tracer,
       onCommit(commit, calls, seconds) {
         announce(context, commit);

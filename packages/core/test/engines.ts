@@ -1,7 +1,15 @@
+import { randomBytes } from 'node:crypto';
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openCore, type Core, type CoreObserver, type DatabaseOptions, type TaskPolicy } from '@task-orchestrator/core';
+import {
+  openCore,
+  type Core,
+  type CoreObserver,
+  type DatabaseOptions,
+  type EncryptionKeys,
+  type TaskPolicy,
+} from '@task-orchestrator/core';
 import { beforeEach, describe, expect, onTestFinished } from 'vitest';
 import { copyTestDatabase, takeTestDatabase } from './test-database.ts';
 import { wantedEngines, type EngineName } from './wanted-engines.ts';
@@ -22,6 +30,7 @@ export class TestClock {
 
 export interface Overrides {
   task?: Partial<TaskPolicy>;
+  encryption?: EncryptionKeys;
   observer?: CoreObserver;
   clock?: TestClock;
   random?: () => number;
@@ -38,6 +47,7 @@ export interface OpenedCore {
 
 /** Where data outlives the core that is open on it. */
 export interface Place {
+  readonly database: DatabaseOptions;
   open(overrides?: Overrides): Promise<OpenedCore>;
   /** Another place, with what the sudden death of this one's core would have left. */
   copyAsIfKilled(): Promise<Place>;
@@ -62,12 +72,18 @@ export const POLICY: TaskPolicy = {
   maxLogBytes: 1024 * 1024,
 };
 
+const KEYS: EncryptionKeys = { current: randomBytes(32), previous: [] };
+
 export const ALL_ENGINES: Readonly<Record<EngineName, Omit<TestEngine, 'name'>>> = {
   'SQLite file': {
     open: async (overrides) => (await createFilePlace()).open(overrides),
     createPlace: createFilePlace,
   },
   'SQLite memory': { open: (overrides) => openSqlite(':memory:', overrides), createPlace: null },
+  'Encrypted SQLite memory': {
+    open: (overrides) => openSqlite(':memory:', { encryption: KEYS, ...overrides }),
+    createPlace: null,
+  },
   PostgreSQL: {
     open: async (overrides) => (await createDatabasePlace()).open(overrides),
     createPlace: createDatabasePlace,
@@ -104,14 +120,16 @@ async function createDatabasePlace(): Promise<Place> {
 }
 
 function databasePlace(url: string): Place {
+  const database = postgresOptions(url);
   return {
-    open: (overrides) => openPostgres(url, overrides),
+    database,
+    open: (overrides = {}) => openAndClose(overrides, database),
     copyAsIfKilled: async () => databasePlace(await copyTestDatabase(url)),
   };
 }
 
-function openPostgres(url: string, overrides: Overrides = {}): Promise<OpenedCore> {
-  return openAndClose(overrides, {
+function postgresOptions(url: string): DatabaseOptions {
+  return {
     engine: 'postgres',
     url,
     durability: 'full',
@@ -119,12 +137,14 @@ function openPostgres(url: string, overrides: Overrides = {}): Promise<OpenedCor
     minConnections: 0,
     connectionTimeoutSeconds: 5,
     idleTimeoutSeconds: 60,
-  });
+  };
 }
 
 function filePlace(folder: string): Place {
+  const database = sqliteOptions(join(folder, 'tasks.db'));
   return {
-    open: (overrides) => openSqlite(join(folder, 'tasks.db'), overrides),
+    database,
+    open: (overrides = {}) => openAndClose(overrides, database),
     async copyAsIfKilled() {
       const copy = await mkdtemp(join(tmpdir(), 'task-orchestrator-core-'));
       onTestFinished(() => rm(copy, { recursive: true, force: true }));
@@ -135,13 +155,11 @@ function filePlace(folder: string): Place {
 }
 
 function openSqlite(path: string, overrides: Overrides = {}): Promise<OpenedCore> {
-  return openAndClose(overrides, {
-    engine: 'sqlite',
-    path,
-    durability: 'full',
-    enableWalMode: true,
-    busyTimeoutSeconds: 1,
-  });
+  return openAndClose(overrides, sqliteOptions(path));
+}
+
+function sqliteOptions(path: string): DatabaseOptions {
+  return { engine: 'sqlite', path, durability: 'full', enableWalMode: true, busyTimeoutSeconds: 1 };
 }
 
 async function openAndClose(

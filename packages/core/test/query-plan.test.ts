@@ -9,6 +9,7 @@ import { StatementCache, type Engine, type Statement } from '../src/db/engine.ts
 import { migrate } from '../src/db/migrate.ts';
 import { SqliteConnection } from '../src/db/sqlite/kysely-dialect.ts';
 import { openSqliteEngine } from '../src/db/sqlite/sqlite-engine.ts';
+import { Cipher, NO_KEYS } from '../src/encryption/cipher.ts';
 import {
   firstOfEachTurn,
   headsInBand,
@@ -49,6 +50,7 @@ import {
 } from './builders.ts';
 import { POLICY } from './engines.ts';
 
+const PLAIN = new Cipher(NO_KEYS);
 const PER_STATUS = 3_000;
 const NOW = Date.parse('2030-01-01T00:00:00.000Z');
 
@@ -294,7 +296,7 @@ test('a list of a directory neither skips nor repeats a task at the edges of ban
   const filter = { work_directory: '/p/3', limit: 100 };
   const found: string[] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {
-    const page = await listTasks(engine, ListInput.parse({ ...filter, cursor }));
+    const page = await listTasks(engine, PLAIN, ListInput.parse({ ...filter, cursor }));
     found.push(...page.tasks.map(({ task_id }) => task_id));
     cursor = page.next_cursor;
   }
@@ -306,7 +308,7 @@ test('a list of a directory neither skips nor repeats a task at the edges of ban
     .execute();
   expect(all.at(0)!.seq - all.at(-1)!.seq).toBeGreaterThan(2 ** 11);
   expect(found).toEqual(all.map(({ task_id }) => task_id));
-  const { tasks, total } = await listTasks(engine, ListInput.parse({ ...filter, offset: 150 }));
+  const { tasks, total } = await listTasks(engine, PLAIN, ListInput.parse({ ...filter, offset: 150 }));
   expect(tasks.map(({ task_id }) => task_id)).toEqual(found.slice(150, 250));
   expect(total).toBe(all.length);
 });
@@ -329,7 +331,7 @@ test('the total of finished tasks is counted in an index and not in the table', 
 /** Of the page and of the total. */
 async function plansOfList({ scope, ...filter }: Partial<ListInput & ScopedFilter>): Promise<string[][]> {
   const executed = vi.spyOn(SqliteConnection.prototype, 'executeQuery');
-  await listTasks(engine, { ...ListInput.parse(filter), scope });
+  await listTasks(engine, PLAIN, { ...ListInput.parse(filter), scope });
   const queries = executed.mock.calls.map(([query]) => query);
   executed.mockRestore();
   return Promise.all(queries.map((query) => planOf(query)));

@@ -1,4 +1,4 @@
-const ENGINE_NAMES = ['SQLite file', 'SQLite memory', 'PostgreSQL'] as const;
+const ENGINE_NAMES = ['SQLite file', 'SQLite memory', 'Encrypted SQLite memory', 'PostgreSQL'] as const;
 
 export type EngineName = (typeof ENGINE_NAMES)[number];
 

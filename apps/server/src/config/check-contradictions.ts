@@ -19,6 +19,12 @@ const rules: readonly Rule[] = [
     holds: ({ database }) => database.min_connections <= database.max_connections,
   },
   {
+    key: 'database.previous_encryption_keys',
+    other: 'database.encryption_key',
+    claim: 'only together with',
+    holds: ({ database }) => database.previous_encryption_keys.length === 0 || database.encryption_key !== undefined,
+  },
+  {
     key: 'server.tls_cert',
     other: 'server.tls_key',
     claim: 'a certificate only together with',

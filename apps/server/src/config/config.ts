@@ -6,6 +6,8 @@ import {
   choice,
   choiceInAnyCase,
   databaseUrl,
+  encryptionKey,
+  encryptionKeyList,
   flag,
   hostList,
   httpUrl,
@@ -30,7 +32,8 @@ export const DatabaseConfig = z.object({
   busy_timeout: wholeNumber(0, hour).default(30),
   enable_wal_mode: flag().default(true),
   durability: choice(['full', 'normal']).default('full'),
-  encryption_key: secret(1).optional(),
+  encryption_key: encryptionKey().optional(),
+  previous_encryption_keys: encryptionKeyList().default([]),
 });
 export type DatabaseConfig = z.infer<typeof DatabaseConfig>;
 

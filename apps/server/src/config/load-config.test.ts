@@ -278,10 +278,15 @@ describe('refusals', () => {
   });
 });
 
+const KEY = Buffer.alloc(32).toString('base64');
+
 describe('secrets', () => {
   test.for([
     ['an admin key that is too short', { APP_SECURITY_ADMIN_KEY: 'hunter2' }],
     ['a misspelt admin key', { APP_SECURITY_ADMIN_KYE: 'hunter2' }],
+    ['an encryption key that is none', { APP_DATABASE_ENCRYPTION_KEY: 'hunter2' }],
+    ['a previous encryption key that is none', { APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS: `${KEY},hunter2` }],
+    ['a misspelt list of encryption keys', { APP_DATABASE_PREVIOUS_ENCRYPTION_KEY: 'hunter2' }],
     ['a misspelt encryption key', { APP_DATABASE_ENCRYPTIONKEY: 'hunter2' }],
     ['an unknown password', { APP_DB_PASS: 'hunter2' }],
     ['a database URL of an unknown engine', { APP_DATABASE_URL: 'mysql://app:hunter2@db/tasks' }],
@@ -291,6 +296,27 @@ describe('secrets', () => {
     const line = refusal({ env });
     expect(line).toContain('***');
     expect(line).not.toContain('hunter2');
+  });
+
+  test.for([
+    ['too short', Buffer.alloc(31).toString('base64')],
+    ['too long', Buffer.alloc(33).toString('base64')],
+    ['in hex', Buffer.alloc(32).toString('hex')],
+    ['without its end', KEY.slice(0, -1)],
+    ['empty', ''],
+  ] as const)('an encryption key that is %s says what is allowed', ([, value]) => {
+    expect(refusal({ env: { APP_DATABASE_ENCRYPTION_KEY: value } })).toBe(
+      'database.encryption_key = "***" (from environment variable APP_DATABASE_ENCRYPTION_KEY): allowed is 32 bytes in base64, as made by "openssl rand -base64 32"',
+    );
+  });
+
+  test('previous encryption keys are refused without a present one, and read with it', () => {
+    const env = { APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS: `${KEY}, ${KEY}` };
+    expect(refusal({ env })).toBe(
+      'database.previous_encryption_keys = ["***", "***"] (from environment variable APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS): allowed is only together with database.encryption_key (not set)',
+    );
+    const { database } = load({ env: { ...env, APP_DATABASE_ENCRYPTION_KEY: KEY } }).config;
+    expect(database).toMatchObject({ encryption_key: KEY, previous_encryption_keys: [KEY, KEY] });
   });
 
   test('an admin key that is too short says what is allowed', () => {

@@ -30,20 +30,27 @@ test('every key is printed once with its value and its source', () => {
   expect(lines).toContain('logging.format = "pretty"  # built-in default for development');
 });
 
+const KEY = Buffer.alloc(32).toString('base64');
+
 test('no secret is printed', () => {
   const lines = print({
     env: {
       APP_SECURITY_ADMIN_KEY: 'hunter2-hunter2-hunter2',
-      APP_DATABASE_ENCRYPTION_KEY: 'hunter2',
+      APP_DATABASE_ENCRYPTION_KEY: KEY,
+      APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS: `${KEY},${KEY}`,
       APP_DATABASE_URL: 'postgres://app:hunter2@db/tasks',
     },
   });
-  expect(lines.join('\n')).not.toContain('hunter2');
+  expect(lines.join('\n')).not.toMatch(/hunter2|AAAA/);
   expect(lines).toContain('security.admin_key = "***"  # environment variable APP_SECURITY_ADMIN_KEY');
   expect(lines).toContain('database.encryption_key = "***"  # environment variable APP_DATABASE_ENCRYPTION_KEY');
+  expect(lines).toContain(
+    'database.previous_encryption_keys = ["***", "***"]  # environment variable APP_DATABASE_PREVIOUS_ENCRYPTION_KEYS',
+  );
   expect(lines).toContain('database.url = "postgres://app:***@db/tasks"  # environment variable APP_DATABASE_URL');
 });
 
 test('a secret that is not set is told apart from one that is', () => {
   expect(print({})).toContain('security.admin_key = (not set)  # built-in default');
+  expect(print({})).toContain('database.previous_encryption_keys = []  # built-in default');
 });

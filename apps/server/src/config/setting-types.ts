@@ -22,6 +22,13 @@ export const secret = (minCharacters: number) =>
     .min(minCharacters)
     .meta({ description: `text of at least ${minCharacters} characters`, isSecret: true });
 
+const keyForms = '32 bytes in base64, as made by "openssl rand -base64 32"';
+
+export const encryptionKey = () => z.string().refine(isEncryptionKey).meta({ description: keyForms, isSecret: true });
+
+export const encryptionKeyList = () =>
+  z.array(z.string().refine(isEncryptionKey)).meta({ description: `a list of keys of ${keyForms}`, isSecret: true });
+
 export const choice = <const Names extends readonly string[]>(names: Names) =>
   z.enum(names).describe(`one of ${names.join(', ')}`);
 
@@ -58,6 +65,8 @@ export const addressList = () =>
   z
     .array(z.string().refine(isAddressOrNetwork))
     .describe('a list of addresses and networks such as "10.0.0.0/8" or "::1", but not of all addresses');
+
+const isEncryptionKey = (key: string): boolean => /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/.test(key);
 
 const isHost = (host: string): boolean => host === '*' || /^[\w-]+(\.[\w-]+)*$/.test(host);
 

@@ -6,8 +6,8 @@ import { findField } from './fields.ts';
  * like one is masked too, and tables are never shown.
  */
 export const showValue = (key: string, value: unknown): string => {
-  if (isSecretKey(key)) return '"***"';
   if (Array.isArray(value)) return `[${value.map((item) => showValue(key, item)).join(', ')}]`;
+  if (isSecretKey(key)) return '"***"';
   if (typeof value === 'string') return JSON.stringify(maskUrlPassword(value));
   return typeof value === 'number' || typeof value === 'boolean' ? String(value) : '{…}';
 };

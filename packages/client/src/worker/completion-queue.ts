@@ -1,6 +1,7 @@
 import type { Client, Input } from '../client.ts';
+import { endOfTurn } from '../end-of-turn.ts';
 import { toError } from '../errors.ts';
-import { deliver, endOfTurn } from './deliver.ts';
+import { deliver } from './deliver.ts';
 
 type Completion = Input<'tasks', 'completeMany'>['completions'][number];
 

@@ -24,11 +24,3 @@ export async function deliver<Answer>(options: {
     }
   }
 }
-
-/** After everything that is ready to run has run: lets what happens together travel together. */
-export function endOfTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    if (typeof setImmediate === 'function') setImmediate(resolve);
-    else setTimeout(resolve, 0);
-  });
-}

@@ -1,4 +1,5 @@
 import type { Client } from '../client.ts';
+import { endOfTurn } from '../end-of-turn.ts';
 import {
   ForbiddenError,
   TaskCancelledError,
@@ -13,7 +14,7 @@ import { timeOrderedId } from '../time-ordered-id.ts';
 import type { Tracing } from '../tracing.ts';
 import type { AcquiredTask, TaskEvent } from '../wire.ts';
 import { CancelWatch } from './cancel-watch.ts';
-import { endOfTurn, PATIENCE } from './deliver.ts';
+import { PATIENCE } from './deliver.ts';
 import { HeldTask } from './held-task.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { toReport, type Report } from './report.ts';

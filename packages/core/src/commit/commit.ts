@@ -3,6 +3,7 @@ import type { Row, Transaction } from '../db/engine.ts';
 import { TRANSITIONS } from '../domain/task-state.ts';
 import type { PathSettings } from '../dispatch/path-settings.ts';
 import type { PathTurns, Place, Turn } from '../dispatch/path-turns.ts';
+import type { Cipher } from '../encryption/cipher.ts';
 import { bandOf } from '../domain/band.ts';
 import type { ControlRow } from '../repository/task-row.ts';
 
@@ -11,6 +12,7 @@ export interface CommitSurroundings {
   readonly policy: TaskPolicy;
   readonly turns: PathTurns;
   readonly settings: PathSettings;
+  readonly cipher: Cipher;
   /** Uniform in [0, 1). */
   readonly random: () => number;
 }
@@ -47,6 +49,7 @@ export class Commit {
   readonly policy: TaskPolicy;
   readonly turns: PathTurns;
   readonly settings: PathSettings;
+  readonly cipher: Cipher;
   readonly random: () => number;
   readonly changes: Change[] = [];
   /** States of the tasks that are gone. */
@@ -60,6 +63,7 @@ export class Commit {
     this.policy = surroundings.policy;
     this.turns = surroundings.turns;
     this.settings = surroundings.settings;
+    this.cipher = surroundings.cipher;
     this.random = surroundings.random;
   }
 

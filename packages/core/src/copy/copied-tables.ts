@@ -8,6 +8,7 @@ export type CopiedTable = Exclude<keyof Database, 'schema_migrations'>;
  */
 export const COPIED_TABLES = {
   api_keys: null,
+  encryption_keys: null,
   paths: null,
   workers: null,
   tasks: ['seq'],

@@ -27,6 +27,8 @@ export interface Engine {
   readonly peers: Peers | null;
   /** How many servers run on the database; where there can be but one, it is shut out from the start. */
   countServers(): Promise<number>;
+  /** Leaves nothing in the database's files of what was removed or overwritten, where the engine can; takes its time. */
+  scrub(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -15,6 +15,8 @@ export interface Database {
   };
   paths: { path: string; paused: number; max_concurrent: number | null; weight: number };
   api_keys: ApiKeysTable;
+  /** Under which there may be values in the database. */
+  encryption_keys: { key_id: string; first_used_at: number };
   schema_migrations: { version: number; name: string; applied_at: number };
 }
 

@@ -1,13 +1,13 @@
-import type { CancelInput, Task } from '@task-orchestrator/contract';
+import type { CancelInput } from '@task-orchestrator/contract';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { canTransition, refuseStatus } from '../domain/task-state.ts';
 import { finishedSince, settleDependants } from './dependants.ts';
 import { decideEach, lockWholeTasks } from './load-tasks.ts';
-import { toTask, type TaskRow } from './task-row.ts';
+import type { TaskRow } from './task-row.ts';
 
 /** Cancels tasks: at once, or by telling the worker of a working one. Cancelling again changes nothing. */
-export const cancelTasks = defineVerb<CancelInput, Task>({
+export const cancelTasks = defineVerb<CancelInput, TaskRow>({
   stage: 0,
   async run(commit, items) {
     const tasks = await lockWholeTasks(
@@ -17,7 +17,7 @@ export const cancelTasks = defineVerb<CancelInput, Task>({
     const before = commit.changes.length;
     const outcomes = decideEach(items, tasks, (task, item) => {
       if (task.status !== 'cancelled') cancel(commit, task, item);
-      return toTask(task);
+      return { ...task };
     });
     await settleDependants(commit, finishedSince(commit, before));
     return outcomes;

@@ -57,12 +57,17 @@ function checkCompletion(
   } else if (item.lease_token !== task.lease_token || !mayStillComplete(task, item)) {
     throw refuseLease(task.task_id, task.status);
   }
-  if (item.original_prompt !== undefined && item.original_prompt !== prompts.get(task.task_id)) {
+  if (item.original_prompt !== undefined && item.original_prompt !== openPrompt(commit, task, prompts)) {
     throw new DomainError('PROMPT_MISMATCH', `original_prompt is not the prompt of task ${task.task_id}`, {
       field: 'original_prompt',
       message: "must equal the task's prompt",
     });
   }
+}
+
+/** Only once it is asked for: one that cannot be read is the affair of its item alone. */
+function openPrompt({ cipher }: Commit, { task_id }: ControlRow, prompts: ReadonlyMap<string, string>): string {
+  return cipher.open(prompts.get(task_id)!, task_id, 'prompt');
 }
 
 /** The lease is live, or it ran out and nobody else has taken the task since. */
@@ -72,7 +77,7 @@ function mayStillComplete(task: ControlRow, { result }: CompleteInput): boolean 
 }
 
 function complete(commit: Commit, task: ControlRow, { result }: CompleteInput): void {
-  const json = toJsonColumn('result', result);
+  const json = commit.cipher.seal(toJsonColumn('result', result), task.task_id, 'result');
   if (result.status === 'failure') {
     const error = {
       code: 'RESULT_FAILURE',

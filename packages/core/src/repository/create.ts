@@ -98,7 +98,7 @@ function draftBatch(commit: Commit, batch: CreateBatch, surroundings: Surroundin
   const drafts = tasks.map((task, index): NewTask => {
     const { idempotency_key: key, ref } = task;
     const holder = key === undefined ? null : (byKey?.get(key) ?? findHolder(commit, key, surroundings));
-    if (holder !== null) checkBody(holder, task, scope);
+    if (holder !== null) checkBody(commit, holder, task, scope);
     const row = holder ?? draftRow(commit, task, fieldOf(batch, index, 'metadata'));
     if (ref !== undefined) byRef?.set(ref, row);
     if (key !== undefined) byKey?.set(key, row);
@@ -137,8 +137,9 @@ function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
 }
 
 /** The body tells the directory, so one that is the same is in scope. Of a task outside no more is said than that the key is taken. */
-function checkBody(holder: TaskRow, task: BatchTask, scope: Scope): void {
-  if (holder.idempotency_hash === fingerprint(task)) return;
+function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: Scope): void {
+  const stored = cipher.open(holder.idempotency_hash!, holder.task_id, 'idempotency_hash');
+  if (stored === fingerprint(task)) return;
   const details = {
     field: 'idempotency_key',
     message: 'must come with the same body as before, or be a new key',
@@ -154,12 +155,13 @@ function checkBody(holder: TaskRow, task: BatchTask, scope: Scope): void {
 }
 
 function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskRow {
-  const { now, policy } = commit;
+  const { now, policy, cipher } = commit;
+  const task_id = timeOrderedId(now);
   const run_at = task.run_at === undefined ? now : Date.parse(task.run_at);
   return {
     // Known after the insert.
     seq: 0,
-    task_id: timeOrderedId(now),
+    task_id,
     work_directory: task.work_directory,
     status: run_at > now ? 'scheduled' : 'waiting',
     priority: PRIORITY_RANK[task.priority],
@@ -178,7 +180,8 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
     lease_expires_at: null,
     cancel_requested: 0,
     idempotency_key: task.idempotency_key ?? null,
-    idempotency_hash: task.idempotency_key === undefined ? null : fingerprint(task),
+    idempotency_hash:
+      task.idempotency_key === undefined ? null : cipher.seal(fingerprint(task), task_id, 'idempotency_hash'),
     idempotency_window_hours: task.idempotency_key === undefined ? null : windowHours(task.idempotency_window),
     log_bytes: 0,
     created_at: now,
@@ -191,7 +194,7 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
     depends_on: null,
     tags: task.tags.length === 0 ? null : JSON.stringify(task.tags),
     metadata: isEmpty(task.metadata) ? null : toJsonColumn(metadataField, task.metadata),
-    prompt: task.prompt,
+    prompt: cipher.seal(task.prompt, task_id, 'prompt'),
     result: null,
   };
 }

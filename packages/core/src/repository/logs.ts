@@ -4,6 +4,7 @@ import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement, type Querier, type Row } from '../db/engine.ts';
 import { refuseLease } from '../domain/task-state.ts';
+import type { Cipher } from '../encryption/cipher.ts';
 import { readCursor } from './cursor.ts';
 import { hasLease } from './heartbeat.ts';
 import { decideEach, lockTasks } from './load-tasks.ts';
@@ -56,7 +57,7 @@ function appendLog(
     at,
     attempt: task.attempt,
     stream,
-    text,
+    text: commit.cipher.seal(text, task.task_id, logColumn({ at, attempt: task.attempt, stream })),
   });
   let bytes = task.log_bytes;
   let appended = 0;
@@ -76,18 +77,30 @@ function appendLog(
   return { appended, truncated: bytes > limit };
 }
 
-/** @param maxLogBytes the bound beyond which a log counts as cut */
+/** What the text of a line is bound to beside its task: its number is given only when it is written. */
+export function logColumn({ at, attempt, stream }: Pick<Row<'task_logs'>, 'at' | 'attempt' | 'stream'>): string {
+  return `log ${attempt} ${at} ${stream}`;
+}
+
+/**
+ * @param options.maxLogBytes the bound beyond which a log counts as cut
+ * @throws UnreadableError
+ */
 export async function listLogs(
   reader: Querier,
   input: z.output<typeof LogsInput>,
-  maxLogBytes: number,
+  { cipher, maxLogBytes }: { cipher: Cipher; maxLogBytes: number },
 ): Promise<z.infer<typeof LogsOutput>> {
   const { seq, log_bytes } = await findTaskSeq(reader, input.task_id);
   const after = input.cursor === undefined ? 0 : readCursor(input.cursor);
   const rows = await reader.all(logsOfTask, [seq, after, input.limit + 1]);
-  const entries = rows
-    .slice(0, input.limit)
-    .map(({ seq, at, attempt, stream, text }) => ({ seq, at: toIso(at), attempt, stream, text }));
+  const entries = rows.slice(0, input.limit).map(({ seq, at, attempt, stream, text }) => ({
+    seq,
+    at: toIso(at),
+    attempt,
+    stream,
+    text: cipher.open(text, input.task_id, logColumn({ at, attempt, stream })),
+  }));
   const next_cursor = rows.length > input.limit ? String(entries.at(-1)!.seq) : null;
   return { entries, truncated: log_bytes > maxLogBytes, next_cursor };
 }

@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { Database } from '../db/schema.ts';
 import { findAreas } from '../domain/scope.ts';
+import type { Cipher } from '../encryption/cipher.ts';
 import { isFinished, refuseUnknown } from '../domain/task-state.ts';
 import { readCursor } from './cursor.ts';
 import { findInBands, isInSomeBand } from './directory-bands.ts';
@@ -23,34 +24,38 @@ const outcomesById = defineStatement<[ids: string], ControlRow & Pick<TaskRow, '
 );
 
 /** @throws TASK_NOT_FOUND */
-export async function getTask(reader: Querier, task_id: string): Promise<Task> {
+export async function getTask(reader: Querier, cipher: Cipher, task_id: string): Promise<Task> {
   const [row] = await reader.all(taskById, [task_id]);
   if (!row) throw refuseUnknown(task_id);
-  return toTask(row);
+  return toTask(row, cipher);
 }
 
 /** @throws TASK_NOT_FOUND when one of them does not exist. */
-export async function getOutcomes(reader: Querier, ids: readonly string[]): Promise<TaskOutcome[]> {
+export async function getOutcomes(reader: Querier, cipher: Cipher, ids: readonly string[]): Promise<TaskOutcome[]> {
   const rows = await reader.all(outcomesById, [JSON.stringify(ids)]);
   const byId = new Map(rows.map((row) => [row.task_id, row]));
   return [...new Set(ids)].map((task_id) => {
     const row = byId.get(task_id);
     if (!row) throw refuseUnknown(task_id);
-    return toOutcome(row);
+    return toOutcome(row, cipher);
   });
 }
 
 type ScopedList = ListInput & ScopedFilter;
 
 /** Newest first. `total` counts the whole filter, so it is left out where a cursor shows that it is known. */
-export async function listTasks(engine: Engine, input: ScopedList): Promise<z.infer<typeof ListOutput>> {
+export async function listTasks(
+  engine: Engine,
+  cipher: Cipher,
+  input: ScopedList,
+): Promise<z.infer<typeof ListOutput>> {
   const before = input.cursor === undefined ? Number.MAX_SAFE_INTEGER : readCursor(input.cursor);
   const rows = usesBands(engine, input)
     ? await pageFromBands(engine, input, before)
     : await pageFromTable(engine, input, before);
   const tasks = rows.slice(0, input.limit);
   const next_cursor = rows.length > input.limit ? String(tasks.at(-1)!.seq) : null;
-  const answer = { tasks: tasks.map(toTask), next_cursor };
+  const answer = { tasks: tasks.map((row) => toTask(row, cipher)), next_cursor };
   return input.cursor === undefined ? { ...answer, total: await countTasks(engine, input) } : answer;
 }
 

@@ -1,14 +1,13 @@
-import type { Task } from '@task-orchestrator/contract';
 import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { judgeDependencies } from '../domain/dependencies.ts';
 import { canTransition, refuseStatus } from '../domain/task-state.ts';
 import { dependencyStates } from './dependants.ts';
 import { decideEach, lockWholeTasks } from './load-tasks.ts';
-import { toTask, type TaskRow } from './task-row.ts';
+import type { TaskRow } from './task-row.ts';
 
 /** Brings failed and cancelled tasks back with fresh attempts; one whose dependencies are not met waits for them. */
-export const retryTasks = defineVerb<{ task_id: string }, Task>({
+export const retryTasks = defineVerb<{ task_id: string }, TaskRow>({
   stage: 1,
   async run(commit, items) {
     const tasks = await lockWholeTasks(
@@ -25,7 +24,7 @@ export const retryTasks = defineVerb<{ task_id: string }, Task>({
         ({ task_id, status }) => tasks.get(task_id)?.status ?? status,
       );
       retry(commit, task, judgeDependencies(statuses, task.on_dependency_failure) !== 'met');
-      return toTask(task);
+      return { ...task };
     });
   },
 });

@@ -2,6 +2,7 @@ import type { AcquiredTask, Task, TaskError, TaskOutcome, TaskReceipt, TaskResul
 import type { Selectable } from 'kysely';
 import type { TasksTable } from '../db/schema.ts';
 import { priorityOfRank } from '../domain/priority.ts';
+import type { Cipher } from '../encryption/cipher.ts';
 
 export type TaskRow = Selectable<TasksTable>;
 
@@ -50,11 +51,12 @@ export const TASK_COLUMNS = [
 
 export type ControlRow = Pick<TaskRow, (typeof CONTROL_COLUMNS)[number]>;
 
-export function toTask(row: TaskRow): Task {
+/** @throws UnreadableError */
+export function toTask(row: TaskRow, cipher: Cipher): Task {
   return {
     task_id: row.task_id,
     work_directory: row.work_directory,
-    prompt: row.prompt,
+    prompt: cipher.open(row.prompt, row.task_id, 'prompt'),
     priority: priorityOfRank(row.priority),
     tags: row.tags === null ? [] : parse<string[]>(row.tags),
     metadata: row.metadata === null ? {} : parse<Task['metadata']>(row.metadata),
@@ -73,7 +75,7 @@ export function toTask(row: TaskRow): Task {
     cancel_requested: row.cancel_requested === 1,
     cancel_reason: row.cancel_reason,
     progress: row.progress === null ? null : parse<Task['progress']>(row.progress),
-    result: row.result === null ? null : parse<TaskResult>(row.result),
+    result: toResult(row, cipher),
     error: row.error === null ? null : parse<TaskError>(row.error),
     created_at: toIso(row.created_at),
     updated_at: toIso(row.updated_at),
@@ -82,9 +84,10 @@ export function toTask(row: TaskRow): Task {
   };
 }
 
-export function toAcquiredTask(row: TaskRow): AcquiredTask {
+/** @throws UnreadableError */
+export function toAcquiredTask(row: TaskRow, cipher: Cipher): AcquiredTask {
   if (row.lease_token === null) throw new Error(`task ${row.task_id} was acquired without a lease token`);
-  return { ...toTask(row), lease_token: row.lease_token };
+  return { ...toTask(row, cipher), lease_token: row.lease_token };
 }
 
 export function toReceipt(row: ControlRow): TaskReceipt {
@@ -99,15 +102,20 @@ export function toReceipt(row: ControlRow): TaskReceipt {
   };
 }
 
-export function toOutcome(row: ControlRow & Pick<TaskRow, 'result' | 'error'>): TaskOutcome {
+/** @throws UnreadableError */
+export function toOutcome(row: ControlRow & Pick<TaskRow, 'result' | 'error'>, cipher: Cipher): TaskOutcome {
   return {
     task_id: row.task_id,
     status: row.status,
     attempt: row.attempt,
-    result: row.result === null ? null : parse<TaskResult>(row.result),
+    result: toResult(row, cipher),
     error: row.error === null ? null : parse<TaskError>(row.error),
     finished_at: toIsoOrNull(row.finished_at),
   };
+}
+
+function toResult({ result, task_id }: Pick<TaskRow, 'result' | 'task_id'>, cipher: Cipher): TaskResult | null {
+  return result === null ? null : parse<TaskResult>(cipher.open(result, task_id, 'result'));
 }
 
 let lastMs = 0;

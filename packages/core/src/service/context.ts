@@ -10,6 +10,7 @@ import type { PathTurns } from '../dispatch/path-turns.ts';
 import type { TaskEnds } from '../dispatch/task-ends.ts';
 import type { WaitingCounts } from '../dispatch/waiting-counts.ts';
 import type { WorkerSightings } from '../dispatch/worker-sightings.ts';
+import type { Cipher } from '../encryption/cipher.ts';
 import type { KeyUses } from '../repository/api-keys.ts';
 import type { TaskCounts } from '../repository/statistics.ts';
 
@@ -18,6 +19,7 @@ export interface CoreContext {
   readonly engine: Engine;
   readonly commits: CommitQueue;
   readonly policy: TaskPolicy;
+  readonly cipher: Cipher;
   readonly observer: CoreObserver;
   readonly turns: PathTurns;
   readonly settings: PathSettings;

@@ -1,5 +1,6 @@
 import { Background } from '../dispatch/background.ts';
 import { DomainError } from '../domain-error.ts';
+import { noteKey } from '../encryption/keys-in-use.ts';
 import { saveKeyUses } from '../repository/api-keys.ts';
 import { expiredLeases, expireLeases } from '../repository/expire-leases.ts';
 import { probeWrites } from '../repository/probe-writes.ts';
@@ -12,6 +13,7 @@ import { followPeers } from './peers.ts';
 const LEASE_SWEEP_MS = 500;
 const SIGHTINGS_MS = 1_000;
 const KEY_USES_MS = 60_000;
+const KEY_NOTE_MS = 60_000;
 const DUE_NET_MS = 1_000;
 /** Small steps: a commit that takes this many is over in a few milliseconds. */
 const STEP = 200;
@@ -29,6 +31,7 @@ export async function startMaintenance(context: CoreContext): Promise<Background
   background.every(context.policy.cleanupIntervalSeconds * 1000, 'retention', () => removeOldTasks(context));
   // Tasks that another server has scheduled are not expected here until somebody looks.
   if (context.engine.peers !== null) background.every(DUE_NET_MS, 'look for due tasks', () => promoteDueTasks(context));
+  if (context.engine.peers !== null) background.every(KEY_NOTE_MS, 'key in use', () => noteKeyAgain(context));
   followPeers(context, background);
   context.due.start();
   await expectNextDue(context);
@@ -57,6 +60,7 @@ export async function runMaintenance(context: CoreContext): Promise<void> {
   await promoteDueTasks(context);
   await writeSightings(context);
   await writeKeyUses(context);
+  await noteKeyAgain(context);
   await removeOldTasks(context);
 }
 
@@ -124,6 +128,11 @@ export async function writeKeyUses({ keyUses, commits }: CoreContext): Promise<v
 /** Before a list that shows them. */
 export async function tryWriteKeyUses(context: CoreContext): Promise<void> {
   await isDone(writeKeyUses(context));
+}
+
+/** A rewrite under another key has this one forgotten: its operator may not know that this server still writes under it. */
+async function noteKeyAgain({ engine, cipher }: CoreContext): Promise<void> {
+  if (engine.peers !== null) await noteKey(engine, cipher);
 }
 
 async function removeOldTasks(context: CoreContext): Promise<void> {

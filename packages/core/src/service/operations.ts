@@ -9,7 +9,7 @@ import { describeOutage } from '../db/outage.ts';
 import { DomainError } from '../domain-error.ts';
 import { requireInScope, type Scope } from '../domain/scope.ts';
 import { refuseUnknown } from '../domain/task-state.ts';
-import type { AcquireCall, Acquired } from '../repository/acquire.ts';
+import type { AcquireCall } from '../repository/acquire.ts';
 import { createApiKeys } from '../repository/api-keys.ts';
 import { measureBacklog } from '../repository/backlog.ts';
 import { cancelTasks } from '../repository/cancel.ts';
@@ -24,14 +24,14 @@ import { getTask, listTasks } from '../repository/read-tasks.ts';
 import { releaseTasks } from '../repository/release.ts';
 import { retryTasks } from '../repository/retry.ts';
 import { countInScope, findOldestWaiting } from '../repository/statistics.ts';
-import { toAcquiredTask, toReceipt, toTask } from '../repository/task-row.ts';
+import { toReceipt, toTask } from '../repository/task-row.ts';
 import { findOutside, requireDrafts, requireTasks } from '../repository/tasks-in-scope.ts';
 import { countWorkersSeenSince, listWorkers } from '../repository/workers.ts';
 import { changeEach } from './bulk.ts';
 import type { CoreContext } from './context.ts';
 import { tryWriteKeyUses, tryWriteSightings } from './maintenance.ts';
 import { recount } from './peers.ts';
-import { pollForTasks } from './poll.ts';
+import { pollForTasks, type Polled } from './poll.ts';
 import { waitForTasks } from './wait.ts';
 
 const CANCELLABLE: readonly TaskStatus[] = ['blocked', 'scheduled', 'waiting', 'working'];
@@ -40,7 +40,7 @@ const RECENT_MS = 5 * 60_000;
 
 /** Every operation of the core, on one running context. */
 export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'drain' | 'close'> {
-  const { commits, engine, policy } = context;
+  const { commits, engine, policy, cipher } = context;
   const { reader } = engine;
   const startedAt = performance.now();
 
@@ -60,7 +60,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
   return {
     async createTask(input, scope) {
       const [row] = await create({ tasks: [input], isSingle: true, scope });
-      return toTask(row!);
+      return toTask(row!, cipher);
     },
 
     async createTasks({ tasks }, scope) {
@@ -68,8 +68,8 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       return { tasks: rows.map((row, index) => ({ ...toReceipt(row), ref: tasks[index]!.ref ?? null })) };
     },
 
-    getTask: onTask(({ task_id }) => getTask(reader, task_id)),
-    listTasks: (input, scope) => listTasks(engine, { ...input, scope }),
+    getTask: onTask(({ task_id }) => getTask(reader, cipher, task_id)),
+    listTasks: (input, scope) => listTasks(engine, cipher, { ...input, scope }),
 
     async acquireTasks(input, signal, scope) {
       const acquired = await pollForTasks(
@@ -97,7 +97,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
         acquire_id: null,
       };
       const { tasks } = await pollForTasks(context, call, input.wait_seconds, signal);
-      return tasks[0] ? toAcquiredTask(tasks[0]) : null;
+      return tasks[0] ?? null;
     },
 
     heartbeat: onTask(async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
@@ -112,8 +112,8 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
 
     failTask: onTask((input) => commits.run(failTasks, input)),
     releaseTask: onTask((input) => commits.run(releaseTasks, input)),
-    cancelTask: onTask((input) => commits.run(cancelTasks, input)),
-    retryTask: onTask((input) => commits.run(retryTasks, input)),
+    cancelTask: onTask(async (input) => toTask(await commits.run(cancelTasks, input), cipher)),
+    retryTask: onTask(async (input) => toTask(await commits.run(retryTasks, input), cipher)),
 
     cancelTasks: ({ filter, reason, force, dry_run }, scope) =>
       changeEach(context, {
@@ -131,7 +131,7 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       }),
 
     appendLog: onTask((input) => commits.run(appendLogs, input)),
-    listLogs: onTask((input) => listLogs(reader, input, policy.maxLogBytes)),
+    listLogs: onTask((input) => listLogs(reader, input, { cipher, maxLogBytes: policy.maxLogBytes })),
     listEvents: onTask((input) => listEvents(reader, input)),
     async waitForTasks(input, signal, scope) {
       await requireTasks(reader, input.task_ids, scope);
@@ -212,8 +212,8 @@ async function countEverywhere(context: CoreContext): Promise<Awaited<ReturnType
   return { oldest: await findOldestWaiting(engine.reader, turns), counts: { ...context.counts.byStatus } };
 }
 
-function toAcquireOutput(context: CoreContext, { tasks, reason }: Acquired, scope: Scope): AcquireOutput {
-  if (reason === null) return { tasks: tasks.map(toAcquiredTask) };
+function toAcquireOutput(context: CoreContext, { tasks, reason }: Polled, scope: Scope): AcquireOutput {
+  if (reason === null) return { tasks };
   return { tasks: [], reason, retry_after_seconds: retryAfterSeconds(context, reason, scope) };
 }
 

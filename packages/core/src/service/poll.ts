@@ -1,12 +1,22 @@
+import type { AcquiredTask, EmptyReason } from '@task-orchestrator/contract';
+import { UnreadableError } from '../encryption/cipher.ts';
 import { acquireTasks, type AcquireCall, type Acquired } from '../repository/acquire.ts';
+import { failTasks } from '../repository/fail.ts';
 import { releaseTasks } from '../repository/release.ts';
+import { toAcquiredTask, type TaskRow } from '../repository/task-row.ts';
 import type { CoreContext } from './context.ts';
 
 /** A waiting poll looks again after this long even if nobody woke it: other servers' notices may get lost. */
 const NET_MS = 5_000;
 const NET_ALONE_MS = 60_000;
 
-const NOTHING: Acquired = { tasks: [], reason: 'empty' };
+/** What the worker gets, and why it is nothing. */
+export interface Polled {
+  readonly tasks: AcquiredTask[];
+  readonly reason: EmptyReason | null;
+}
+
+const NOTHING = { tasks: [], reason: 'empty' } as const satisfies Acquired;
 
 /**
  * Acquires, or waits until there is something to acquire. When the caller goes away meanwhile, what it would have
@@ -17,7 +27,7 @@ export async function pollForTasks(
   call: AcquireCall,
   waitSeconds: number,
   signal: AbortSignal | undefined,
-): Promise<Acquired> {
+): Promise<Polled> {
   const { waiters, turns, ending } = context;
   const netMs = context.engine.peers === null ? NET_ALONE_MS : NET_MS;
   const until = performance.now() + waitSeconds * 1000;
@@ -30,12 +40,17 @@ export async function pollForTasks(
     const acquired = await tryAcquire(context, call, mustLook);
     mustLook = false;
     if (acquired.tasks.length > 0) {
-      if (!signal?.aborted) return acquired;
-      await giveBack(context, acquired);
-      return NOTHING;
+      if (signal?.aborted) {
+        await giveBack(context, acquired);
+        return { tasks: [], reason: 'empty' };
+      }
+      const tasks = await openTasks(context, acquired.tasks);
+      if (tasks.length > 0) return { tasks, reason: null };
+      // What stands behind those that cannot be read may well be.
+      continue;
     }
     const left = until - performance.now();
-    if (left <= 0 || stop.aborted) return acquired;
+    if (left <= 0 || stop.aborted) return { tasks: [], reason: acquired.reason };
     // Something became ready while the commit was under way: look before waiting.
     if (turns.version !== version) continue;
     const isHeld = acquired.reason !== 'empty';
@@ -47,6 +62,34 @@ export async function pollForTasks(
 async function tryAcquire(context: CoreContext, call: AcquireCall, mustLook: boolean): Promise<Acquired> {
   if (!mustLook && !context.turns.hasAny(call.selector)) return NOTHING;
   return context.commits.run(acquireTasks, call);
+}
+
+/** No worker can do anything with a task that cannot be decrypted, nor may it stand in the way of others: its attempt fails. */
+async function openTasks(context: CoreContext, rows: readonly TaskRow[]): Promise<AcquiredTask[]> {
+  const tasks: AcquiredTask[] = [];
+  for (const row of rows) {
+    try {
+      tasks.push(toAcquiredTask(row, context.cipher));
+    } catch (error) {
+      if (!(error instanceof UnreadableError)) throw error;
+      context.observer.onError?.(error, 'hand-out of a task');
+      await failUnreadable(context, row, error);
+    }
+  }
+  return tasks;
+}
+
+/** Another server may know the key, so that another attempt is worth while; what is damaged stays so. */
+async function failUnreadable(
+  { commits }: CoreContext,
+  { task_id, lease_token }: TaskRow,
+  { message, isKeyUnknown }: UnreadableError,
+): Promise<void> {
+  const error = { code: 'UNREADABLE', message };
+  // Should it not go through, the lease runs out, and the next hand-out comes to the same.
+  await Promise.allSettled([
+    commits.run(failTasks, { task_id, lease_token: lease_token!, error, retryable: isKeyUnknown }),
+  ]);
 }
 
 async function giveBack(context: CoreContext, { tasks }: Acquired): Promise<void> {

@@ -22,7 +22,7 @@ export async function waitForTasks(
     stop.addEventListener('abort', stopWaiting, { once: true });
     let timer: NodeJS.Timeout | undefined;
     try {
-      const answer = judge(await getOutcomes(context.engine.reader, input.task_ids), input.until);
+      const answer = judge(await getOutcomes(context.engine.reader, context.cipher, input.task_ids), input.until);
       const left = until - performance.now();
       if (answer.done || left <= 0 || stop.aborted) return answer;
       timer = setTimeout(wake, Math.min(left, NET_MS));

@@ -7,11 +7,13 @@ export interface Replica {
   readonly core: Core;
   /** What it reported instead of failing. */
   readonly errors: unknown[];
+  readonly database: CoreOptions['database'];
   close(): Promise<void>;
 }
 
 interface ReplicaOptions {
   task?: Partial<CoreOptions['task']>;
+  encryption?: CoreOptions['encryption'];
   database?: { maxConnections?: number; connectionTimeoutSeconds?: number };
   background?: boolean;
 }
@@ -19,20 +21,22 @@ interface ReplicaOptions {
 /** A core as a server has it, with the clock of the database; closed when the test ends. */
 export async function openReplica(
   url: string,
-  { task, database, background = true }: ReplicaOptions = {},
+  { task, encryption, database: more, background = true }: ReplicaOptions = {},
 ): Promise<Replica> {
   const errors: unknown[] = [];
+  const database: CoreOptions['database'] = {
+    engine: 'postgres',
+    url,
+    durability: 'full',
+    maxConnections: 10,
+    minConnections: 0,
+    connectionTimeoutSeconds: 5,
+    idleTimeoutSeconds: 60,
+    ...more,
+  };
   const core = await openCore({
-    database: {
-      engine: 'postgres',
-      url,
-      durability: 'full',
-      maxConnections: 10,
-      minConnections: 0,
-      connectionTimeoutSeconds: 5,
-      idleTimeoutSeconds: 60,
-      ...database,
-    },
+    database,
+    encryption,
     task: { ...POLICY, ...task },
     observer: { onError: (error) => void errors.push(error) },
     background,
@@ -40,7 +44,7 @@ export async function openReplica(
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= core.close());
   onTestFinished(close);
-  return { core, errors, close };
+  return { core, errors, database, close };
 }
 
 /** Several on one empty database. */

@@ -87,6 +87,8 @@ export async function openPostgresEngine(options: PostgresOptions): Promise<Engi
     maxConcurrentCommits: Math.max(1, Math.min(CONCURRENT_COMMITS, options.maxConnections - 1)),
     peers,
     countServers: async () => (await withConnection((connection) => connection.all(SERVERS)))[0]!.count,
+    // VACUUM FULL would lock servers out for as long as it takes: the owner of the database decides on that.
+    async scrub() {},
     async close() {
       await peers.close();
       await pool.end();

@@ -93,6 +93,9 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
     maxConcurrentCommits: 1,
     peers: null,
     countServers: async () => 0,
+    async scrub() {
+      if (isFile) rewriteFile(writer.database);
+    },
     async close() {
       if (isFile) await readerKysely.destroy();
       flusher?.close();
@@ -100,6 +103,14 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
       lock?.close();
     },
   };
+}
+
+/** Pages that are free keep what was in them. */
+function rewriteFile(database: SqliteDatabase.Database): void {
+  // The copy that it makes on the way may be large.
+  database.pragma('temp_store = FILE');
+  database.exec('VACUUM');
+  database.pragma('wal_checkpoint(TRUNCATE)');
 }
 
 function checkpoint(database: SqliteDatabase.Database): void {
