@@ -90,8 +90,9 @@ function countEvents(registry: Registry): NonNullable<CoreObserver['onEvents']> 
     registers,
   });
   return (events) => {
-    for (const { type, waitSeconds, workSeconds } of events) {
-      counters[type]?.inc();
+    const counts = Map.groupBy(events, ({ type }) => type);
+    for (const [type, { length }] of counts) counters[type]?.inc(length);
+    for (const { waitSeconds, workSeconds } of events) {
       if (waitSeconds !== undefined) waitTime.observe(waitSeconds);
       if (workSeconds !== undefined) workTime.observe(workSeconds);
     }

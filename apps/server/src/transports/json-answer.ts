@@ -4,15 +4,19 @@ import type { Refusal } from '../refusal.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
+/** Longer texts are turned into bytes at once: Node would copy them twice on its way there. */
+const SHORT = 16_384;
+
 /** Answers JSON text as it is, past Fastify: there is nothing to serialise and no hook to run. */
 export function sendJson(reply: FastifyReply, status: number, json: string): void {
   const { raw } = reply;
   const headers = reply.getHeaders() as OutgoingHttpHeaders;
   headers['content-type'] = JSON_TYPE;
-  headers['content-length'] = Buffer.byteLength(json);
+  const body = json.length > SHORT ? Buffer.from(json) : json;
+  headers['content-length'] = Buffer.byteLength(body);
   reply.hijack();
   raw.writeHead(status, headers);
-  raw.end(json);
+  raw.end(body);
 }
 
 /** Answers a refusal, with the headers that belong to it. */

@@ -104,8 +104,7 @@ export class Commit {
     const writes = this.#writes.splice(0);
     // Rows of one shape go together; the order stays, since a task may have been set twice.
     for (let start = 0, end; start < writes.length; start = end) {
-      const shape = shapeOf(writes[start]!);
-      for (end = start + 1; end < writes.length && shapeOf(writes[end]!) === shape;) end++;
+      for (end = start + 1; end < writes.length && haveSameKeys(writes[start]!, writes[end]!);) end++;
       await this.tx.updateTasks(writes.slice(start, end));
     }
   }
@@ -131,8 +130,10 @@ function toEventRow({ type, task, data }: Change, now: number): Row<'events'> {
   };
 }
 
-function shapeOf(write: object): string {
-  return Object.keys(write).join();
+function haveSameKeys(a: object, b: object): boolean {
+  for (const key in a) if (!(key in b)) return false;
+  for (const key in b) if (!(key in a)) return false;
+  return true;
 }
 
 /** The table of transitions is the law; a verb that breaks it has a bug, and its commit does not happen. */

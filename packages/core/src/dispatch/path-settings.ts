@@ -34,6 +34,10 @@ export class PathSettings {
     return this.#paused.some(({ path }) => path === directory || isBelow(directory, path));
   }
 
+  hasPauses(): boolean {
+    return this.#paused.length > 0;
+  }
+
   hasLimits(): boolean {
     return this.#limited.length > 0;
   }

@@ -174,7 +174,7 @@ async function admitHeads(
 ): Promise<{ admitted: TaskRow[]; obstacle: Obstacle | null }> {
   const admitted: TaskRow[] = [];
   for (const head of heads) {
-    const obstacle = await guard.findObstacle(head);
+    const obstacle = guard.mayHoldBack(head) ? await guard.findObstacle(head) : null;
     if (obstacle) return { admitted, obstacle };
     guard.admit(head);
     admitted.push(head);

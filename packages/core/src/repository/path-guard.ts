@@ -131,6 +131,13 @@ export class PathGuard {
     this.#admitted = [];
   }
 
+  /** Mostly nothing is there that could; then a task needs no closer look. */
+  mayHoldBack(task: Candidate): boolean {
+    const { settings } = this.#commit;
+    const hasExclusive = this.#exclusive.length > 0 || this.#hasExclusiveInLine;
+    return task.exclusive === 1 || hasExclusive || settings.hasLimits() || settings.hasPauses();
+  }
+
   async findObstacle(task: Candidate): Promise<Obstacle | null> {
     const { settings } = this.#commit;
     const directory = task.work_directory;

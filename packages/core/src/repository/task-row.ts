@@ -87,7 +87,7 @@ export function toTask(row: TaskRow, cipher: Cipher): Task {
 /** @throws UnreadableError */
 export function toAcquiredTask(row: TaskRow, cipher: Cipher): AcquiredTask {
   if (row.lease_token === null) throw new Error(`task ${row.task_id} was acquired without a lease token`);
-  return { ...toTask(row, cipher), lease_token: row.lease_token };
+  return Object.assign(toTask(row, cipher), { lease_token: row.lease_token });
 }
 
 export function toReceipt(row: ControlRow): TaskReceipt {
@@ -118,16 +118,18 @@ function toResult({ result, task_id }: Pick<TaskRow, 'result' | 'task_id'>, ciph
   return result === null ? null : parse<TaskResult>(cipher.open(result, task_id, 'result'));
 }
 
-let lastMs = 0;
-let lastIso = '1970-01-01T00:00:00.000Z';
+const KEPT = 64;
+const keptMs = new Float64Array(KEPT);
+const keptIso = Array.from({ length: KEPT }, () => '1970-01-01T00:00:00.000Z');
 
-/** Times come in runs: what a commit touches has its time, and what was created together was created together. */
+/** The last few texts are kept: what a commit touches has its time, and what was created together was created together. */
 export function toIso(ms: number): string {
-  if (ms !== lastMs) {
-    lastMs = ms;
-    lastIso = new Date(ms).toISOString();
+  const place = ms % KEPT;
+  if (keptMs[place] !== ms) {
+    keptIso[place] = new Date(ms).toISOString();
+    keptMs[place] = ms;
   }
-  return lastIso;
+  return keptIso[place]!;
 }
 
 export function toIsoOrNull(ms: number | null): string | null {
