@@ -36,7 +36,8 @@ export async function profileCases(options: Options, names: readonly string[]): 
   const system = SYSTEMS.find(({ id }) => id === (options.systems.includes('ours') ? 'ours' : options.systems[0]));
   if (!system) return;
   ensurePrerequisites(options, [system]);
-  const bench: Bench = { options, add() {} };
+  // From its sources: a bundle does not say which package a function is of.
+  const bench: Bench = { options: { ...options, fromSource: true }, add() {} };
   for (const name of names) {
     const work = CASES[name];
     if (!work) throw new Error(`there is no case ${name} to profile; there are ${Object.keys(CASES).join(', ')}`);

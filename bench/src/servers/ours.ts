@@ -19,13 +19,11 @@ export async function startOurs({ dir, prefix, fromSource, nodeFlags = [] }: Our
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const apiKey = randomBytes(24).toString('base64url');
-  const main = fromSource
-    ? ['--conditions=to-source', places.sourceServer]
-    : [...places.serverFlags, places.builtServer];
+  const main = fromSource ? ['--conditions=to-source', places.sourceServer] : [places.builtServer];
   const launchedAt = performance.now();
   let readyAt = 0;
   const server = await startProcess({
-    command: [...prefix, process.execPath, ...nodeFlags, ...main],
+    command: [...prefix, process.execPath, ...nodeFlags, ...places.serverFlags, ...main],
     dir,
     cwd: places.root,
     env: {
