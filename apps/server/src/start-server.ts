@@ -97,6 +97,8 @@ function describeServer(url: string): string {
   return `
 Task Orchestrator ${version}
   API      ${url}/api/v1
+  tRPC     ${url}/trpc
+  MCP      ${url}/mcp
   Docs     ${url}/docs
   Metrics  ${url}/metrics
 

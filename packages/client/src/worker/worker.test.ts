@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeQueue } from '../../test/fake-queue.ts';
 import { startFakeServer, type FakeServer } from '../../test/fake-server.ts';
+import { endOfTurn } from '../end-of-turn.ts';
 import {
   createClient,
   LeaseLostError,
@@ -9,6 +10,7 @@ import {
   UnauthorizedError,
   Worker,
   WorkerStoppedError,
+  type AcquiredTask,
   type Handler,
   type WorkerActivity,
   type WorkerOptions,
@@ -60,16 +62,38 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-test('what handlers return completes their tasks, and no more tasks are held than there are slots', async () => {
+test('what handlers return completes their tasks, and no more handlers run than there are slots', async () => {
   queue.add(50);
-  start(({ task_id }) => ({ output: task_id }), { concurrency: 8 });
+  let running = 0;
+  let most = 0;
+  const handler = async ({ task_id }: AcquiredTask) => {
+    most = Math.max(most, ++running);
+    await endOfTurn();
+    running--;
+    return { output: task_id };
+  };
+  start(handler, { concurrency: 8 });
   await queue.untilEnded(50);
   expect(queue.ended.map(({ result }) => (result as { output: string }).output).toSorted()).toEqual(
     Array.from({ length: 50 }, (_, index) => `t${index}`).toSorted(),
   );
-  expect(queue.mostHeld).toBeLessThanOrEqual(8);
+  expect(most).toBe(8);
+  // Those whose outcome is on its way leave their place to others.
+  expect(queue.mostHeld).toBeLessThanOrEqual(16);
   // Acquired and completed in the same strides, not one by one.
   expect(server.requests.filter((path) => path === 'tasks.completeMany').length).toBeLessThanOrEqual(10);
+});
+
+test('while outcomes do not get through, only as many tasks are taken again as there are places', async () => {
+  queue.add(20);
+  const complete = queue.procedures['tasks.completeMany']!;
+  const isOpen = Promise.withResolvers<void>();
+  queue.procedures['tasks.completeMany'] = (input, request) => isOpen.promise.then(() => complete(input, request));
+  start(() => {}, { concurrency: 2, prefetch: 1 });
+  await until(() => worker.tasksHeld === 6);
+  isOpen.resolve();
+  await queue.untilEnded(20);
+  expect(queue.mostHeld).toBe(6);
 });
 
 test.each([

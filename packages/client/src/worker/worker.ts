@@ -125,7 +125,7 @@ export class Worker {
     let failures = 0;
     let isUnanswered = false;
     while (!signal.aborted) {
-      const free = this.#concurrency + this.#prefetch - this.#held.size;
+      const free = this.#freePlaces();
       if (free <= 0) {
         await this.#change(signal);
         // What has ended together is replaced together.
@@ -151,6 +151,16 @@ export class Worker {
       }
     }
     if (isUnanswered) await this.#giveBackStrays(acquireId);
+  }
+
+  /**
+   * A task whose handler has ended leaves its place to the next one while its outcome is on its way, so that both can be
+   * in one commit; but while outcomes do not get through, no more tasks are taken than there are places.
+   */
+  #freePlaces(): number {
+    const places = this.#concurrency + this.#prefetch;
+    const settling = this.#held.size - this.#handlersRunning - this.#prefetched.length;
+    return places - this.#held.size + Math.min(settling, places);
   }
 
   /** Between two empty answers, when the server gave the first one without waiting. */
@@ -185,6 +195,7 @@ export class Worker {
     const outcome = await this.#handle(held);
     this.#handlersRunning--;
     this.#startHandlers();
+    this.#tellOfChange();
     // What cannot even be read may have been thrown; then the lease runs out.
     await this.#settler.settle(held, outcome).catch((error: unknown) => this.#report(error, 'handle', held.task));
     this.#letGo(held);
@@ -203,6 +214,10 @@ export class Worker {
 
   #letGo(held: HeldTask): void {
     this.#held.delete(held.leaseToken);
+    this.#tellOfChange();
+  }
+
+  #tellOfChange(): void {
     for (const resolve of this.#onChange.splice(0)) resolve();
   }
 
@@ -272,7 +287,7 @@ export class Worker {
     while (this.#held.size > 0 && !signal.aborted) await this.#change(signal);
   }
 
-  /** Resolves when a task is let go, or when the signal aborts. */
+  /** Resolves when a handler ends or a task is let go, or when the signal aborts. */
   #change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       if (signal.aborted) return resolve();

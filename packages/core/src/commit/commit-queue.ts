@@ -94,10 +94,16 @@ export class CommitQueue {
     await this.#idle.promise;
   }
 
-  #schedule(): void {
+  #schedule(turns = 1): void {
     if (this.#isScheduled || this.#flushing >= this.#engine.maxConcurrentCommits) return;
     this.#isScheduled = true;
+    this.#flushAfter(turns);
+  }
+
+  /** @param turns of the event loop */
+  #flushAfter(turns: number): void {
     setImmediate(() => {
+      if (turns > 1) return this.#flushAfter(turns - 1);
       this.#isScheduled = false;
       void this.#flush();
     });
@@ -108,7 +114,8 @@ export class CommitQueue {
     const calls = this.#pending.splice(0, MAX_CALLS);
     await this.#commit(calls);
     this.#flushing -= 1;
-    if (this.#pending.length > 0) this.#schedule();
+    // Who has just been answered may ask for more at once: a turn later it shares the commit of those who wait already.
+    if (this.#pending.length > 0) this.#schedule(2);
     else if (this.#flushing === 0) {
       this.#idle?.resolve();
       this.#idle = null;

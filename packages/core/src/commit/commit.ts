@@ -96,7 +96,10 @@ export class Commit {
 
   /** After a rollback: tasks that were to be handed out are waiting still. */
   restoreTurns(): void {
-    for (const { path, rank, runAt, band } of this.#moved) this.turns.add(path, rank, runAt, band);
+    for (const { path, rank, runAt, band, hasLater } of this.#moved) {
+      this.turns.add(path, rank, runAt, band);
+      if (hasLater) this.turns.add(path, rank, runAt);
+    }
   }
 
   /** Brings what was set so far into the database, so that statements see it. */

@@ -111,7 +111,7 @@ test('the oldest is the earliest head of all paths and ranks', () => {
   turns.add('b', 0, 5);
   turns.add('b', 0, 6);
   expect(turns.oldest()).toMatchObject({ path: 'b', rank: 0, runAt: 5 });
-  turns.moveHead(turns.oldest()!, { runAt: 8, band: Infinity });
+  turns.moveHead(turns.oldest()!, { runAt: 8, band: Infinity, hasLater: true });
   expect(turns.oldest()).toMatchObject({ path: 'a', runAt: 7 });
 });
 

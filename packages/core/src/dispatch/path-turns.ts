@@ -12,6 +12,8 @@ export interface Turn {
   readonly isAged: boolean;
   /** Below this band no task of the path and rank waits in the order of creation. */
   readonly band: number;
+  /** Whether tasks of the path and rank may wait out of the order of creation. */
+  readonly hasLater: boolean;
   /** Of what is remembered about the path. */
   readonly version: number;
 }
@@ -22,6 +24,7 @@ export interface Head {
   readonly rank: number;
   readonly runAt: number;
   readonly band: number;
+  readonly hasLater: boolean;
   readonly version: number;
 }
 
@@ -31,6 +34,8 @@ export interface Place {
   readonly runAt: number;
   /** The first band (`bandOf`). */
   readonly band: number;
+  /** Whether some may have no band. */
+  readonly hasLater: boolean;
 }
 
 /** Whether a path and rank is passed over, as such or for its turns of long-waiting tasks. */
@@ -49,6 +54,8 @@ interface PathEntry {
   readonly heads: (number | null)[];
   /** For each rank the first band in which a task may be waiting. */
   readonly bands: number[];
+  /** For each rank whether a task without a band may be waiting. */
+  readonly later: boolean[];
   /** Changes with each task that became ready here. */
   version: number;
 }
@@ -80,13 +87,16 @@ export class PathTurns {
     if (!entry) {
       const heads = Array.from<null>({ length: HIGHEST_RANK + 1 }).fill(null);
       const bands = Array.from<number>({ length: HIGHEST_RANK + 1 }).fill(Infinity);
-      entry = { path, lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false, heads, bands, version: 0 };
+      const later = Array.from<boolean>({ length: HIGHEST_RANK + 1 }).fill(false);
+      const turns = { lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false };
+      entry = { path, ...turns, heads, bands, later, version: 0 };
       this.#entries.set(path, entry);
     }
     entry.version = this.version;
     const head = entry.heads[rank];
     if (head === null || head === undefined || runAt < head) entry.heads[rank] = runAt;
-    if (band < entry.bands[rank]!) entry.bands[rank] = band;
+    if (band === Infinity) entry.later[rank] = true;
+    else if (band < entry.bands[rank]!) entry.bands[rank] = band;
   }
 
   /**
@@ -98,9 +108,10 @@ export class PathTurns {
     const entry = this.#entries.get(path);
     const runAt = entry?.heads[rank] ?? null;
     if (!entry || runAt === null || entry.version !== version) return null;
-    const before = { runAt, band: entry.bands[rank]! };
+    const before = { runAt, band: entry.bands[rank]!, hasLater: entry.later[rank]! };
     entry.heads[rank] = place?.runAt ?? null;
     entry.bands[rank] = place?.band ?? Infinity;
+    entry.later[rank] = place?.hasLater ?? false;
     if (entry.heads.every((head) => head === null)) this.#entries.delete(path);
     return before;
   }
@@ -113,9 +124,9 @@ export class PathTurns {
 
   /** Every path and rank that may have waiting tasks. */
   *heads(): Generator<Head, undefined> {
-    for (const { path, heads, bands, version } of this.#entries.values()) {
+    for (const { path, heads, bands, later, version } of this.#entries.values()) {
       for (const [rank, runAt] of heads.entries()) {
-        if (runAt !== null) yield { path, rank, runAt, band: bands[rank]!, version };
+        if (runAt !== null) yield { path, rank, runAt, band: bands[rank]!, hasLater: later[rank]!, version };
       }
     }
   }
@@ -126,6 +137,8 @@ export class PathTurns {
   }
 
   hasAny(selector: Selector): boolean {
+    const { paths, subtree } = selector;
+    if (paths !== null && !subtree) return paths.some((path) => this.#entries.has(path));
     return !this.#matching(selector).next().done;
   }
 
@@ -185,7 +198,8 @@ export class PathTurns {
   #dealTo(entry: PathEntry, turn: Pick<Turn, 'rank' | 'quota' | 'isAged'>): Turn {
     entry.lastDeal = ++this.#deals;
     entry.wasAged = turn.isAged;
-    return { path: entry.path, band: entry.bands[turn.rank]!, version: entry.version, ...turn };
+    const { path, bands, later, version } = entry;
+    return { path, band: bands[turn.rank]!, hasLater: later[turn.rank]!, version, ...turn };
   }
 
   /** The longest-waiting tasks below `rank` that have waited too long. */

@@ -27,6 +27,11 @@ export function selectsPath({ paths, subtree }: Selector, path: string): boolean
   return paths.some((selected) => selected === path || (subtree && isBelow(path, selected)));
 }
 
+/** All tasks of one path and no others: two such that differ have nothing in common. */
+export function selectsOnePath({ paths, subtree, tagsAny }: Selector): boolean {
+  return paths?.length === 1 && !subtree && tagsAny === null;
+}
+
 /** Equal for selectors that select the same. */
 export function selectorKey({ paths, subtree, tagsAny }: Selector): string {
   return JSON.stringify([paths, subtree, tagsAny]);

@@ -34,7 +34,8 @@ async function findFirstOfEach(
     const created = found.find(isDueSinceCreation);
     // It may stand in a band further on.
     if (!created && band !== Infinity) return null;
-    return { rows: found.toSorted(byOrder).slice(0, 1), band: created ? bandOf(created) : Infinity };
+    const hasLater = found.some((task) => !isDueSinceCreation(task));
+    return { rows: found.toSorted(byOrder).slice(0, 1), band: created ? bandOf(created) : Infinity, hasLater };
   });
 }
 
@@ -52,14 +53,18 @@ async function findOne(querier: Querier, look: Look, tags: string | null): Promi
     const [next] = await querier.all(nextBand, [band, path, rank]);
     band = next?.band ?? Infinity;
   }
-  const args = [path, rank, after.later.run_at, after.later.seq, quota] as const;
-  const later = await (tags === null
-    ? querier.all(headsLater, [...args])
-    : querier.all(taggedHeadsLater, [...args, tags]));
+  const later = look.hasLater ? await findLater(querier, look, tags) : [];
   return {
-    rows: [...created, ...later].toSorted(byOrder).slice(0, quota),
+    rows: later.length === 0 ? created : [...created, ...later].toSorted(byOrder).slice(0, quota),
     band: created[0] ? bandOf(created[0]) : Infinity,
+    hasLater: later.length > 0,
   };
+}
+
+function findLater(querier: Querier, look: Look, tags: string | null): Promise<TaskRow[]> {
+  const { path, rank, quota, after = BEFORE_ALL } = look;
+  const args = [path, rank, after.later.run_at, after.later.seq, quota] as const;
+  return tags === null ? querier.all(headsLater, [...args]) : querier.all(taggedHeadsLater, [...args, tags]);
 }
 
 function byOrder(a: TaskRow, b: TaskRow): number {

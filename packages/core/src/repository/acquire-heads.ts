@@ -15,7 +15,7 @@ export async function findHeads(
   if (querier.dialect.hasBands) return findHeadsInBands(querier, looks, tags);
   const rows = looks.length === 1 ? findOne(querier, looks[0]!, tags) : findAll(querier, looks, tags);
   const byTurn = Map.groupBy(await rows, (row) => `${row.priority} ${row.work_directory}`);
-  return looks.map(({ rank, path }) => ({ rows: byTurn.get(`${rank} ${path}`) ?? [], band: Infinity }));
+  return looks.map(({ rank, path }) => ({ rows: byTurn.get(`${rank} ${path}`) ?? [], band: Infinity, hasLater: true }));
 }
 
 function findOne(querier: Querier, look: Look, tags: string | null): Promise<TaskRow[]> {

@@ -5,7 +5,7 @@ import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
-import { selectorKey, type Selector } from '../dispatch/selector.ts';
+import { selectorKey, selectsOnePath, type Selector } from '../dispatch/selector.ts';
 import { isInScope, type Scope } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
 import { passBy, type After } from './look.ts';
@@ -59,7 +59,9 @@ export const acquireTasks = defineVerb<AcquireCall, Acquired>({
     const taken = new Map<AcquireCall, Acquired>();
     let capacity = free;
     // Calls that want the same are served from one look-up, in the order in which they came.
-    for (const group of Map.groupBy(fresh, ({ selector }) => selectorKey(selector)).values()) {
+    const groups = Map.groupBy(fresh, ({ selector }) => selectorKey(selector));
+    const areApart = fresh.every(({ selector }) => selectsOnePath(selector));
+    for (const group of groups.values()) {
       const want = Math.min(sum(group.map(({ limit }) => limit)), capacity);
       const found =
         want > 0 ? await takeTasks(commit, guard, group[0]!.selector, want) : { tasks: [], reason: 'limit' as const };
@@ -70,6 +72,8 @@ export const acquireTasks = defineVerb<AcquireCall, Acquired>({
         for (const task of tasks) startAttempt(commit, task, call);
         taken.set(call, { tasks, reason: tasks.length > 0 ? null : capacity <= 0 ? 'limit' : found.reason });
       }
+      if (areApart) continue;
+      // The next group may look where this one has taken from.
       await commit.flush();
       guard.markWritten();
     }
@@ -140,11 +144,11 @@ async function takeTasks(
     const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
     const heads = await findHeads(commit.tx, looks, selector.tagsAny);
     for (const [index, turn] of dealt.entries()) {
-      const { rows: found, band } = heads[index]!;
+      const { rows: found, ...place } = heads[index]!;
       const knowsHead = selector.tagsAny === null;
       if (turn.isAged && found[0] && !turns.isAged(found[0].run_at, now)) {
         // What was old is gone, or has other tags.
-        if (knowsHead) commit.moveHead(turn, { runAt: found[0].run_at, band });
+        if (knowsHead) commit.moveHead(turn, { runAt: found[0].run_at, ...place });
         else heldFlows.add(`aged ${flowOf(turn)}`);
         continue;
       }
@@ -156,7 +160,7 @@ async function takeTasks(
       if (obstacle === 'in_line') heldFlows.add(flowOf(turn));
       else if (obstacle) heldPaths.add(turn.path);
       else if (knowsHead)
-        commit.moveHead(turn, found.length === turn.quota ? { runAt: found.at(-1)!.run_at, band } : null);
+        commit.moveHead(turn, found.length === turn.quota ? { runAt: found.at(-1)!.run_at, ...place } : null);
       else if (found.length < turn.quota) heldFlows.add(flowOf(turn));
     }
   }

@@ -3,7 +3,7 @@ import { isDueSinceCreation } from '../domain/band.ts';
 import type { TaskRow } from './task-row.ts';
 
 /** A turn, from after the tasks of it that were taken last. */
-export interface Look extends Pick<Turn, 'path' | 'rank' | 'quota' | 'band'> {
+export interface Look extends Pick<Turn, 'path' | 'rank' | 'quota' | 'band' | 'hasLater'> {
   readonly after: After | undefined;
 }
 
@@ -27,8 +27,11 @@ export function passBy(taken: readonly TaskRow[], after: After = BEFORE_ALL): Af
   };
 }
 
-/** The first waiting tasks of a turn, in their order, and the first band in which one was found. */
+/** The first waiting tasks of a turn, in their order, and where those and the ones behind them stand. */
 export interface Heads {
   readonly rows: readonly TaskRow[];
+  /** The first band in which one was found. */
   readonly band: number;
+  /** Whether there may be some without a band. */
+  readonly hasLater: boolean;
 }

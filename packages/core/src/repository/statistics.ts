@@ -137,7 +137,7 @@ export async function findOldestWaiting(reader: Querier, turns: PathTurns): Prom
     const [heads] = await findHeads(reader, [{ ...oldest, quota: 1, after: undefined }], null);
     const first = heads?.rows[0];
     if (heads && first && first.run_at <= oldest.runAt) return first.run_at;
-    turns.moveHead(oldest, heads && first ? { runAt: first.run_at, band: heads.band } : null);
+    turns.moveHead(oldest, heads && first ? { ...heads, runAt: first.run_at } : null);
   }
   return null;
 }
