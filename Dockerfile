@@ -35,7 +35,9 @@ FROM debian:13.8-slim
 LABEL org.opencontainers.image.title="Task Orchestrator" \
       org.opencontainers.image.description="Durable task orchestrator for fleets of workers: REST, tRPC and MCP" \
       org.opencontainers.image.licenses="MIT"
-ENV NODE_ENV=production \
+# The same as in scripts/server-env.json, and where the server is.
+ENV MALLOC_ARENA_MAX=2 \
+    NODE_ENV=production \
     APP_ENV=production \
     APP_DATABASE_URL=sqlite:///data/tasks.db
 WORKDIR /app

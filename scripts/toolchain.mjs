@@ -10,6 +10,9 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** A small young generation: requests leave little behind, and the server stays 100 MB smaller under load. */
 export const serverFlags = JSON.parse(readFileSync(new URL('server-flags.json', import.meta.url), 'utf8'));
 
+/** Few arenas of glibc's malloc: else each thread in which V8 compiles keeps some MB for itself. */
+export const serverEnv = JSON.parse(readFileSync(new URL('server-env.json', import.meta.url), 'utf8'));
+
 const modules = join(root, 'node_modules');
 /** The Node that the project runs on, whatever Node runs this script. */
 const projectNode = join(modules, 'node', 'bin', 'node');
@@ -58,8 +61,8 @@ export function runNode(args) {
  * Runs the project's Node in the caller's folder until it ends, then ends this process the same way.
  * A terminal sends Ctrl-C to both processes, so SIGINT is passed on only without one: a server may take a second as "now".
  */
-export function becomeNode(args) {
-  const child = spawn(projectNode, args, { stdio: 'inherit', env });
+export function becomeNode(args, defaults = {}) {
+  const child = spawn(projectNode, args, { stdio: 'inherit', env: { ...defaults, ...env } });
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   process.on('SIGHUP', () => child.kill('SIGHUP'));
   process.on('SIGINT', () => {

@@ -20,4 +20,5 @@ export const places = {
   sourceServer: here('../../apps/server/src/main.ts'),
   /** As `npm start` runs it. */
   serverFlags: JSON.parse(readFileSync(here('../../scripts/server-flags.json'), 'utf8')) as string[],
+  serverEnv: JSON.parse(readFileSync(here('../../scripts/server-env.json'), 'utf8')) as Record<string, string>,
 } as const;

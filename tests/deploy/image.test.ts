@@ -39,6 +39,9 @@ test('the image starts the server as `npm start` does, and as a user who is not 
   const flags = readJson('scripts/server-flags.json') as string[];
   const [entry] = argumentsOf('ENTRYPOINT');
   expect(JSON.parse(entry ?? '')).toEqual(['node', ...flags, 'apps/server/dist/main.js']);
+  const env = argumentsOf('ENV').at(-1);
+  const variables = env?.split(/\s+/).map((each) => each.split('='));
+  expect(Object.fromEntries(variables ?? [])).toMatchObject(readJson('scripts/server-env.json') as object);
   expect(argumentsOf('USER')).toEqual(['1000:1000']);
 });
 

@@ -27,6 +27,7 @@ export async function startOurs({ dir, prefix, fromSource, nodeFlags = [] }: Our
     dir,
     cwd: places.root,
     env: {
+      ...places.serverEnv,
       ...environmentWithoutSettings(),
       APP_ENV: 'production',
       APP_SERVER_HOST: '127.0.0.1',
