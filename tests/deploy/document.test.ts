@@ -28,7 +28,7 @@ test('the secret that docs/deploy.md creates has the keys that the manifests can
   const created = listBlocks(document, 'sh').flatMap((block) => [...block.matchAll(/--from-literal=([\w-]+)=/g)]);
   const manifests = ['k8s/base/deployment.yaml', 'k8s/overlays/postgres/deployment.yaml'];
   const asked = manifests.flatMap(
-    (file) => readFileSync(join(ROOT, file), 'utf8').match(/(?<=\bkey: )[\w-]+\b(?!\s+optional: true)/g) ?? [],
+    (file) => readFileSync(join(ROOT, file), 'utf8').match(/(?<=\bkey: )[\w-]+$(?!\s+optional: true)/gm) ?? [],
   );
   expect(new Set(created.map(([, key]) => key))).toEqual(new Set(asked));
 });
