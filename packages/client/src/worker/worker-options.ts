@@ -21,7 +21,7 @@ export interface WorkerOptions {
   tagsAny?: readonly string[] | undefined;
   /** Default: host, process id and a random part. */
   workerId?: string | undefined;
-  /** How many handlers run at a time. Default: 1. */
+  /** How many handlers run at a time. A task whose outcome is on its way has left its place to the next. Default: 1. */
   concurrency?: number | undefined;
   /** How many more tasks may be held, so that the next one is there when a handler ends. Default: 0. */
   prefetch?: number | undefined;
