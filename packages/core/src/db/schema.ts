@@ -67,7 +67,8 @@ export interface TasksTable {
   lease_expires_at: number | null;
   cancel_requested: number;
   idempotency_key: string | null;
-  idempotency_hash: string | null;
+  /** JSON: what was asked with the key, as far as other columns do not show it. */
+  idempotency_body: string | null;
   idempotency_window_hours: number | null;
   log_bytes: number;
   created_at: number;

@@ -1,5 +1,6 @@
 import { CompiledQuery } from 'kysely';
 import type { Row } from '../engine.ts';
+import { splitRepeated } from '../split-repeated.ts';
 import type { PostgresConnection } from './postgres-connection.ts';
 
 type Table = 'tasks' | 'events' | 'task_logs';
@@ -83,18 +84,3 @@ const COLUMN_TYPES = CompiledQuery.raw(
   `SELECT table_name || '.' || column_name AS name, data_type AS type
   FROM information_schema.columns WHERE table_schema = current_schema()`,
 ) as CompiledQuery<{ name: string; type: string }>;
-
-/** One UPDATE sets a row once: rows that come again go into a statement after it. */
-function splitRepeated<Item extends { seq: number }>(rows: readonly Item[]): Item[][] {
-  const parts: { seen: Set<number>; rows: Item[] }[] = [];
-  for (const row of rows) {
-    let part = parts.at(-1);
-    if (!part || part.seen.has(row.seq)) {
-      part = { seen: new Set(), rows: [] };
-      parts.push(part);
-    }
-    part.seen.add(row.seq);
-    part.rows.push(row);
-  }
-  return parts.map(({ rows: distinct }) => distinct);
-}

@@ -12,8 +12,9 @@ import {
   type Transaction,
 } from '../engine.ts';
 import type { Database } from '../schema.ts';
-import { PLACEHOLDER, SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
+import { SqliteConnection, sqliteDialect } from './kysely-dialect.ts';
 import { LogFlusher } from './log-flusher.ts';
+import { RowWriter } from './row-writer.ts';
 import { WatchedConnection } from './watched-connection.ts';
 
 export interface SqliteOptions {
@@ -63,6 +64,7 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
   const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
   const statements = new StatementCache(writerKysely, SQLITE);
+  const rows = new RowWriter(writer);
   const flusher = flushesItself(options)
     ? new LogFlusher(`${options.path}-wal`, () => checkpoint(writer.database))
     : null;
@@ -75,7 +77,7 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
     async transaction(work) {
       const result = await writerKysely
         .transaction()
-        .execute((kysely) => work(sqliteTransaction({ kysely, writer, statements, now: options.clock() })));
+        .execute((kysely) => work(sqliteTransaction({ kysely, writer, rows, statements, now: options.clock() })));
       await flusher?.flush();
       return result;
     },
@@ -205,18 +207,11 @@ function patientQuerier(kysely: Kysely<Database>, statements: StatementCache): Q
 function sqliteTransaction(context: {
   kysely: KyselyTransaction<Database>;
   writer: SqliteConnection;
+  rows: RowWriter;
   statements: StatementCache;
   now: number;
 }): Transaction {
-  const { kysely, writer, statements, now } = context;
-  // A prepared statement in a loop is twice as fast here as one statement over rows from JSON.
-  const insert = (table: string, columns: readonly string[], rows: readonly object[]): number[] => {
-    const statement = writer.prepare(
-      `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${columns.map(() => PLACEHOLDER).join(', ')})`,
-    );
-    const values = columns.map((): unknown => null);
-    return rows.map((row) => Number(statement.run(fill(values, row, columns)).lastInsertRowid));
-  };
+  const { kysely, writer, rows, statements, now } = context;
   return {
     now,
     ...querier(kysely, writer, statements),
@@ -224,30 +219,14 @@ function sqliteTransaction(context: {
     // The only server, and the only transaction that writes.
     async lockHandOut() {},
 
-    insertTasks: async (columns, rows) => insert('tasks', columns, rows),
+    insertTasks: async (columns, values) => rows.insert('tasks', columns, values),
 
-    async appendRows(table, rows) {
-      if (rows[0]) insert(table, Object.keys(rows[0]), rows);
+    async appendRows(table, values) {
+      if (values[0]) rows.insert(table, Object.keys(values[0]), values);
     },
 
-    async updateTasks(rows) {
-      const [first] = rows;
-      if (!first) return;
-      const columns = Object.keys(first).filter((column) => column !== 'seq');
-      const statement = writer.prepare(
-        `UPDATE tasks SET ${columns.map((column) => `${column} = ${PLACEHOLDER}`).join(', ')} WHERE seq = ${PLACEHOLDER}`,
-      );
-      columns.push('seq');
-      const values = columns.map((): unknown => null);
-      for (const row of rows) statement.run(fill(values, row, columns));
+    async updateTasks(values) {
+      if (values.length > 0) rows.updateTasks(values);
     },
   };
-}
-
-/** One array for all rows of a statement, which has read it when it returns. */
-function fill(values: unknown[], row: object, columns: readonly string[]): unknown[] {
-  for (let index = 0; index < columns.length; index++) {
-    values[index] = (row as Record<string, unknown>)[columns[index]!];
-  }
-  return values;
 }
