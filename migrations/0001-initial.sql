@@ -23,7 +23,7 @@ CREATE TABLE tasks (
   lease_expires_at BIGINT,
   cancel_requested SMALLINT NOT NULL DEFAULT 0,
   idempotency_key TEXT,
-  idempotency_hash TEXT,
+  idempotency_body TEXT,
   idempotency_window_hours INTEGER,
   log_bytes INTEGER NOT NULL DEFAULT 0,
   created_at BIGINT NOT NULL,

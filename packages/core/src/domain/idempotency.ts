@@ -1,14 +1,43 @@
-import { hash } from 'node:crypto';
 import type { BatchTask, IdempotencyWindow } from '@task-orchestrator/contract';
+import { PRIORITY_RANK } from './priority.ts';
+
+/** Columns of a task that never change, and tell most of the body that it came of. */
+export interface ShownBody {
+  readonly work_directory: string;
+  /** As plain text. */
+  readonly prompt: string;
+  readonly priority: number;
+  readonly exclusive: number;
+  readonly on_dependency_failure: string;
+  readonly tags: string | null;
+  readonly metadata: string | null;
+  /** The rest, as `hiddenBody` gives it. */
+  readonly idempotency_body: string | null;
+}
+
+/** What a task does not show of the body that it came of: times that change, names, and whether a default was asked for. */
+export function hiddenBody({ run_at, max_attempts, timeout_seconds, depends_on }: BatchTask): string | null {
+  if (depends_on.length === 0 && (run_at ?? max_attempts ?? timeout_seconds) === undefined) return null;
+  return JSON.stringify({ run_at, max_attempts, timeout_seconds, depends_on });
+}
 
 /**
- * Fingerprint of what was asked, aside from how it was named: the same key with another body is a mistake. The
- * contract's schemas give every field but `metadata` its place. The trace a call came from differs when it is repeated.
+ * Whether a task came of such a body, aside from how that names it: the same key with another body is a mistake. To compare
+ * when a key comes again costs less than a fingerprint of every body. The trace a call came from differs when it is repeated.
  */
-export function fingerprint(task: BatchTask): string {
-  const { idempotency_key: _key, idempotency_window: _window, ref: _ref, metadata, ...body } = task;
-  const { traceparent: _trace, ...said } = metadata;
-  return hash('sha256', JSON.stringify(body) + canonicalJson(said), 'base64url');
+export function isSameBody(shown: ShownBody, task: BatchTask): boolean {
+  const { traceparent: _of, ...stored } = JSON.parse(shown.metadata ?? '{}') as BatchTask['metadata'];
+  const { traceparent: _now, ...metadata } = task.metadata;
+  return (
+    shown.work_directory === task.work_directory &&
+    shown.prompt === task.prompt &&
+    shown.priority === PRIORITY_RANK[task.priority] &&
+    (shown.exclusive === 1) === task.exclusive &&
+    shown.on_dependency_failure === task.on_dependency_failure &&
+    (shown.tags ?? '[]') === JSON.stringify(task.tags) &&
+    canonicalJson(stored) === canonicalJson(metadata) &&
+    shown.idempotency_body === hiddenBody(task)
+  );
 }
 
 /** Column value: hours after finishing; 0 with `until_finished`; null = for ever. */

@@ -5,7 +5,7 @@ import { SEALED, type Cipher } from './cipher.ts';
 
 /** What is encrypted. */
 export const SEALED_COLUMNS = {
-  tasks: ['prompt', 'result', 'idempotency_hash'],
+  tasks: ['prompt', 'result'],
   task_logs: ['text'],
 } as const satisfies { [Table in keyof Database]?: readonly (keyof Database[Table])[] };
 

@@ -3,7 +3,7 @@ import { defineVerb } from '../commit/commit-queue.ts';
 import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import { DomainError, invalidField } from '../domain-error.ts';
-import { fingerprint, isKeyReleased, windowHours } from '../domain/idempotency.ts';
+import { hiddenBody, isKeyReleased, isSameBody, windowHours } from '../domain/idempotency.ts';
 import { PRIORITY_RANK } from '../domain/priority.ts';
 import { findCycle } from '../domain/reference-cycle.ts';
 import { isInScope, type Scope } from '../domain/scope.ts';
@@ -138,8 +138,8 @@ function takeKey(commit: Commit, row: TaskRow, { byKey }: Surroundings): void {
 
 /** The body tells the directory, so one that is the same is in scope. Of a task outside no more is said than that the key is taken. */
 function checkBody({ cipher }: Commit, holder: TaskRow, task: BatchTask, scope: Scope): void {
-  const stored = cipher.open(holder.idempotency_hash!, holder.task_id, 'idempotency_hash');
-  if (stored === fingerprint(task)) return;
+  const prompt = cipher.open(holder.prompt, holder.task_id, 'prompt');
+  if (isSameBody({ ...holder, prompt }, task)) return;
   const details = {
     field: 'idempotency_key',
     message: 'must come with the same body as before, or be a new key',
@@ -180,8 +180,7 @@ function draftRow(commit: Commit, task: BatchTask, metadataField: string): TaskR
     lease_expires_at: null,
     cancel_requested: 0,
     idempotency_key: task.idempotency_key ?? null,
-    idempotency_hash:
-      task.idempotency_key === undefined ? null : cipher.seal(fingerprint(task), task_id, 'idempotency_hash'),
+    idempotency_body: task.idempotency_key === undefined ? null : hiddenBody(task),
     idempotency_window_hours: task.idempotency_key === undefined ? null : windowHours(task.idempotency_window),
     log_bytes: 0,
     created_at: now,
@@ -231,7 +230,7 @@ const NEW_TASK_COLUMNS = [
   'on_dependency_failure',
   'run_at',
   'idempotency_key',
-  'idempotency_hash',
+  'idempotency_body',
   'idempotency_window_hours',
   'created_at',
   'updated_at',

@@ -27,9 +27,6 @@ export const CONTROL_COLUMNS = [
   'lease_seconds',
   'lease_expires_at',
   'cancel_requested',
-  'idempotency_key',
-  'idempotency_hash',
-  'idempotency_window_hours',
   'log_bytes',
   'created_at',
   'updated_at',
@@ -40,6 +37,9 @@ export const CONTROL_COLUMNS = [
 
 export const TASK_COLUMNS = [
   ...CONTROL_COLUMNS,
+  'idempotency_key',
+  'idempotency_body',
+  'idempotency_window_hours',
   'progress',
   'error',
   'depends_on',
