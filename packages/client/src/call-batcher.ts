@@ -1,5 +1,5 @@
 import { codeOfStatus, toError } from './errors.ts';
-import { factsOf, isObject, type Http, type HttpAnswer } from './http.ts';
+import { factsOf, isObject, type CallAnswer, type Http } from './http.ts';
 import { endOfTurn } from './end-of-turn.ts';
 import type { ErrorBody, ErrorCode } from './wire.ts';
 
@@ -10,6 +10,8 @@ export interface Ticket {
   readonly input: string;
   readonly resolve: (output: unknown) => void;
   readonly reject: (error: unknown) => void;
+  /** In which the call is under way; null before and after. */
+  request: Request | null;
 }
 
 /** Items of one request; the server refuses more. */
@@ -27,7 +29,8 @@ export class CallBatcher {
   readonly #http: Http;
   readonly #kind: 'query' | 'mutation';
   #pending: Ticket[] = [];
-  readonly #requests = new Map<Ticket, Request>();
+  /** Calls under way, and the requests that have several of them. */
+  #calls = 0;
   #shared = 0;
   #isScheduled = false;
 
@@ -47,7 +50,7 @@ export class CallBatcher {
 
   /** The caller wants no answer any more. A request ends when that is true of all its calls. */
   drop(ticket: Ticket): void {
-    const request = this.#requests.get(ticket);
+    const { request } = ticket;
     if (!request) this.#pending = this.#pending.filter((other) => other !== ticket);
     else if (--request.wanted === 0) request.controller.abort();
   }
@@ -62,7 +65,7 @@ export class CallBatcher {
   }
 
   async #sendNext(): Promise<void> {
-    const half = Math.ceil((this.#pending.length + this.#requests.size) / 2);
+    const half = Math.ceil((this.#pending.length + this.#calls) / 2);
     const tickets = this.#pending.splice(0, this.#fitting(Math.min(half, MAX_ITEMS)));
     this.#shared += 1;
     await this.#send(tickets);
@@ -83,21 +86,23 @@ export class CallBatcher {
 
   async #send(tickets: readonly Ticket[]): Promise<void> {
     const request = { wanted: tickets.length, controller: new AbortController() };
-    for (const ticket of tickets) this.#requests.set(ticket, request);
+    for (const ticket of tickets) ticket.request = request;
+    this.#calls += tickets.length;
     try {
       const answer = await this.#ask(tickets, request.controller.signal);
-      const body = await answer.json();
+      const { body } = answer;
       for (const [index, ticket] of tickets.entries()) {
         settle(ticket, Array.isArray(body) ? body[index] : body, answer);
       }
     } catch (error) {
       for (const { reject } of tickets) reject(error);
     } finally {
-      for (const ticket of tickets) this.#requests.delete(ticket);
+      for (const ticket of tickets) ticket.request = null;
+      this.#calls -= tickets.length;
     }
   }
 
-  #ask(tickets: readonly Ticket[], signal: AbortSignal): Promise<HttpAnswer> {
+  #ask(tickets: readonly Ticket[], signal: AbortSignal): Promise<CallAnswer> {
     const isBatch = tickets.length > 1;
     const inputs = tickets.map(({ input }, index) => (isBatch ? `"${index}":${input}` : input)).join(',');
     const input = isBatch ? `{${inputs}}` : inputs;
@@ -108,7 +113,7 @@ export class CallBatcher {
       return this.#http.ask(url + query, { method: 'POST', headers, body: input, signal });
     }
     const asked = `${query}${isBatch ? '&' : '?'}input=${encodeURIComponent(input)}`;
-    return this.#http.ask(url + asked, { method: 'GET', signal });
+    return this.#http.ask(url + asked, { method: 'GET', headers: {}, signal });
   }
 }
 
@@ -119,12 +124,12 @@ interface Request {
 }
 
 /** `answer` was found to be of the protocol when it arrived. */
-function settle({ resolve, reject }: Ticket, outcome: unknown, answer: HttpAnswer): void {
+function settle({ resolve, reject }: Ticket, outcome: unknown, answer: CallAnswer): void {
   if (isObject(outcome) && isObject(outcome['result'])) resolve(outcome['result']['data']);
   else reject(toRefusal(isObject(outcome) ? outcome['error'] : undefined, answer));
 }
 
-function toRefusal(error: unknown, answer: HttpAnswer): Error {
+function toRefusal(error: unknown, answer: CallAnswer): Error {
   const { data, message }: Record<string, unknown> = isObject(error) ? error : {};
   const { httpStatus, code, details }: Record<string, unknown> = isObject(data) ? data : {};
   // Of a batch, the status of the answer is that of all its calls.

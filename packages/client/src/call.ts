@@ -89,6 +89,7 @@ function attemptCall(
     const ticket: Ticket = {
       path,
       input,
+      request: null,
       resolve(output) {
         end();
         resolve(output);

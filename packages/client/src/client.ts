@@ -1,9 +1,10 @@
 import { createCaller, type CallOptions, type MakeCall } from './call.ts';
 import { streamEvents, type StreamOptions } from './event-stream.ts';
+import { createFetchExchange, createNodeExchange } from './exchange.ts';
 import { Http } from './http.ts';
 import { toRetryPolicy, type RetryOptions } from './retry.ts';
 import { timeOrderedId } from './time-ordered-id.ts';
-import { traceCreated, traceFetch, type Tracing } from './tracing.ts';
+import { traceCreated, type Tracing } from './tracing.ts';
 import { waitForTasks, type WaitForOptions, type WaitForResult } from './wait-for-tasks.ts';
 import { operationKinds, type OperationTypes } from './wire.ts';
 
@@ -13,7 +14,7 @@ export interface ClientOptions {
   url: string | readonly string[];
   /** Sent as `Authorization: Bearer`. */
   apiKey?: string | undefined;
-  /** In place of the global `fetch`. */
+  /** For all requests. Default: `node:http` where that is to be had, and for streams and elsewhere the global `fetch`. */
   fetch?: typeof fetch | undefined;
   /** How long one attempt of a call may take, beside the `wait_seconds` of a long poll. Default: 30. */
   timeoutSeconds?: number | undefined;
@@ -85,10 +86,13 @@ export type Output<
 export function createClient(options: ClientOptions): Client {
   const { tracing } = options;
   const send: typeof fetch = options.fetch ?? ((...args) => fetch(...args));
+  const byFetch = createFetchExchange(send);
   const http = new Http({
     bases: toBases(options.url),
     headers: toHeaders(options),
-    fetch: tracing ? traceFetch(send, tracing) : send,
+    fetch: send,
+    exchange: options.fetch ? byFetch : (createNodeExchange(byFetch) ?? byFetch),
+    traceparent: () => tracing?.traceparent(),
   });
   const makeCall = createCaller(http, {
     timeoutSeconds: options.timeoutSeconds ?? 30,

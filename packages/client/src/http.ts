@@ -1,27 +1,26 @@
 import { codeOfStatus, ConnectionError, toError } from './errors.ts';
+import type { Exchange, HttpAnswer, HttpRequest } from './exchange.ts';
 import type { ErrorBody } from './wire.ts';
 
 export interface HttpOptions {
   /** Where the servers are; the first one that works is used until it fails. */
   readonly bases: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
+  /** For answers that arrive bit by bit. */
   readonly fetch: typeof fetch;
+  /** For all others. */
+  readonly exchange: Exchange;
+  /** Of the trace that is going on; undefined when there is none. */
+  readonly traceparent: () => string | undefined;
 }
 
-export interface HttpRequest {
-  readonly method: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
-  readonly signal: AbortSignal;
+/** What a call has got. */
+export interface CallAnswer extends HttpAnswer {
+  /** Of the protocol of tRPC. */
+  readonly body: unknown;
 }
 
-/** An answer whose body has arrived. */
-export interface HttpAnswer {
-  readonly ok: boolean;
-  readonly status: number;
-  readonly headers: Headers;
-  json(): Promise<unknown>;
-}
+type Send<Answer> = (url: string, request: HttpRequest) => Promise<Answer>;
 
 /** HTTP to one of several servers: moves on to the next one after a network error or an outage. */
 export class Http {
@@ -33,32 +32,41 @@ export class Http {
   }
 
   /** @throws `ConnectionError` when no answer arrived; the signal's reason when it aborted. */
-  async open(path: string, request: HttpRequest): Promise<Response> {
-    const { bases, fetch } = this.#options;
-    const at = this.#current;
-    const headers = { ...this.#options.headers, ...request.headers };
-    try {
-      const response = await fetch(`${bases[at]}${path}`, { ...request, headers });
-      if (codeOfStatus(response.status) === 'UNAVAILABLE') this.#moveOnFrom(at);
-      return response;
-    } catch (cause) {
-      request.signal.throwIfAborted();
-      this.#moveOnFrom(at);
-      throw toConnectionError(`${request.method} ${bases[at]}${path.replace(/\?.*/, '')}`, cause);
-    }
+  open(path: string, request: HttpRequest): Promise<Response> {
+    return this.#send(this.#options.fetch, path, request);
   }
 
   /** @throws what `open` does, and the error of an answer that is in the envelope of the service or in no known form. */
-  async ask(path: string, request: HttpRequest): Promise<HttpAnswer> {
-    const response = await this.open(path, request);
-    const { ok, status, headers } = response;
-    const text = await response.text().catch((cause: unknown) => {
+  async ask(path: string, request: HttpRequest): Promise<CallAnswer> {
+    const answer = await this.#send(this.#options.exchange, path, request);
+    const body = parseJson(answer.text);
+    if (!isTrpc(body)) throw refusal(answer, body);
+    return { ...answer, body };
+  }
+
+  async #send<Answer extends { status: number }>(
+    send: Send<Answer>,
+    path: string,
+    request: HttpRequest,
+  ): Promise<Answer> {
+    const { bases, traceparent } = this.#options;
+    const at = this.#current;
+    const trace = traceparent();
+    const headers = {
+      ...this.#options.headers,
+      ...request.headers,
+      ...(trace !== undefined && { traceparent: trace }),
+    };
+    try {
+      const answer = await send(`${bases[at]}${path}`, { ...request, headers });
+      if (codeOfStatus(answer.status) === 'UNAVAILABLE') this.#moveOnFrom(at);
+      return answer;
+    } catch (cause) {
       request.signal.throwIfAborted();
-      throw new ConnectionError('The connection broke in the middle of an answer', { cause });
-    });
-    const body = parseJson(text);
-    if (!isTrpc(body)) throw refusal(response, body);
-    return { ok, status, headers, json: () => Promise.resolve(body) };
+      if (cause instanceof ConnectionError) throw cause;
+      this.#moveOnFrom(at);
+      throw toConnectionError(`${request.method} ${bases[at]}${path.replace(/\?.*/, '')}`, cause);
+    }
   }
 
   #moveOnFrom(base: number): void {
@@ -68,16 +76,17 @@ export class Http {
 }
 
 /** What the headers of an answer add to its error. */
-export function factsOf(response: { readonly status: number; readonly headers: Headers }) {
+export function factsOf({ status, headers }: Pick<HttpAnswer, 'status' | 'headers'>) {
+  const requestId = headers.get('x-request-id');
   return {
-    status: response.status,
-    retryAfterSeconds: parseRetryAfter(response.headers.get('retry-after')),
-    ...(response.headers.has('x-request-id') && { requestId: response.headers.get('x-request-id') }),
+    status,
+    retryAfterSeconds: parseRetryAfter(headers.get('retry-after')),
+    ...(requestId !== null && { requestId }),
   };
 }
 
 /** The error of an answer outside the protocol: in the envelope of the service, or from something before it. */
-export function refusal(response: { readonly status: number; readonly headers: Headers }, body: unknown): Error {
+export function refusal(response: Pick<HttpAnswer, 'status' | 'headers'>, body: unknown): Error {
   if (isEnvelope(body)) return toError(body.error, factsOf(response));
   const message = `The server answered ${response.status} in a form that is not the service's; is the URL right?`;
   return toError({ code: codeOfStatus(response.status), message, details: null }, factsOf(response));

@@ -8,17 +8,6 @@ export interface Tracing {
   process(task: AcquiredTask, handle: () => unknown): Promise<unknown>;
 }
 
-/** The same `fetch`, with the trace that is going on in a header. */
-export function traceFetch(fetch: typeof globalThis.fetch, tracing: Tracing): typeof globalThis.fetch {
-  return (input, init) => {
-    const traceparent = tracing.traceparent();
-    if (traceparent === undefined) return fetch(input, init);
-    const headers = new Headers(init?.headers);
-    headers.set('traceparent', traceparent);
-    return fetch(input, { ...init, headers });
-  };
-}
-
 type Fields = Readonly<Record<string, unknown>>;
 
 /** Each task that is created keeps its own trace: calls of several traces may share a request, and so its header. */
