@@ -5,6 +5,7 @@ import { ListInput, WorkersInput } from '@task-orchestrator/contract';
 import { openCore, type Core } from '@task-orchestrator/core';
 import { CompiledQuery, sql } from 'kysely';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { BAND_BITS } from '../src/domain/band.ts';
 import { StatementCache, type Engine, type Statement } from '../src/db/engine.ts';
 import { migrate } from '../src/db/migrate.ts';
 import { SqliteConnection } from '../src/db/sqlite/kysely-dialect.ts';
@@ -306,7 +307,7 @@ test('a list of a directory neither skips nor repeats a task at the edges of ban
     .where('work_directory', '=', '/p/3')
     .orderBy('seq', 'desc')
     .execute();
-  expect(all.at(0)!.seq - all.at(-1)!.seq).toBeGreaterThan(2 ** 11);
+  expect(all.at(0)!.seq - all.at(-1)!.seq).toBeGreaterThan(2 ** BAND_BITS);
   expect(found).toEqual(all.map(({ task_id }) => task_id));
   const { tasks, total } = await listTasks(engine, PLAIN, ListInput.parse({ ...filter, offset: 150 }));
   expect(tasks.map(({ task_id }) => task_id)).toEqual(found.slice(150, 250));
