@@ -28,13 +28,15 @@ export interface Outage {
 
 interface Call {
   readonly verb: Verb<unknown, unknown>;
-  readonly item: unknown;
+  readonly items: readonly unknown[];
   readonly caller: TracedCaller | undefined;
-  readonly resolve: (value: unknown) => void;
+  /** With an outcome for each item. */
+  readonly resolve: (outcomes: readonly unknown[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
-const MAX_CALLS = 1_000;
+/** Items of a commit, unless a single call has more. */
+const MAX_ITEMS = 1_000;
 const NOTHING_CHANGED = 'the database cannot take writes right now; nothing was changed';
 const UNCERTAIN =
   'the database was lost during the write, which may have happened: send the same again, with the same keys and tokens';
@@ -81,10 +83,26 @@ export class CommitQueue {
   /** Resolves after the commit that holds the write. */
   run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
-      // The queue hands each item to the verb it came with, and each result to the caller of that item.
-      this.#pending.push({ verb, item, caller: this.#tracer?.caller(), resolve, reject } as Call);
-      this.#schedule();
+      this.#add(verb, [item], {
+        resolve: ([outcome]) => (outcome instanceof DomainError ? reject(outcome) : resolve(outcome!)),
+        reject,
+      });
     });
+  }
+
+  /** The same for many writes of one caller, in one commit; a refusal is the outcome of its item alone. */
+  runEach<Item, Result>(verb: Verb<Item, Result>, items: readonly Item[]): Promise<readonly (Result | DomainError)[]> {
+    return new Promise((resolve, reject) => this.#add(verb, items, { resolve, reject }));
+  }
+
+  #add<Item, Result>(
+    verb: Verb<Item, Result>,
+    items: readonly Item[],
+    settle: { resolve: (outcomes: readonly (Result | DomainError)[]) => void; reject: (error: unknown) => void },
+  ): void {
+    // The queue hands items to the verb they came with, and outcomes to the caller of those items.
+    this.#pending.push({ verb, items, caller: this.#tracer?.caller(), ...settle } as Call);
+    this.#schedule();
   }
 
   /** Resolves when nothing is pending or under way. */
@@ -111,7 +129,7 @@ export class CommitQueue {
 
   async #flush(): Promise<void> {
     this.#flushing += 1;
-    const calls = this.#pending.splice(0, MAX_CALLS);
+    const calls = this.#pending.splice(0, countFitting(this.#pending));
     await this.#commit(calls);
     this.#flushing -= 1;
     // Who has just been answered may ask for more at once: a turn later it shares the commit of those who wait already.
@@ -124,7 +142,7 @@ export class CommitQueue {
 
   async #commit(calls: readonly Call[], triesLeft = MAX_TRIES): Promise<void> {
     const started = performance.now();
-    let done: { commit: Commit; outcomes: unknown[] };
+    let done: { commit: Commit; outcomes: Outcomes };
     try {
       done = await this.#traced(calls, () => this.#transact(calls));
     } catch (error) {
@@ -133,7 +151,7 @@ export class CommitQueue {
     }
     if (this.outage !== null) this.#endOutage(this.outage);
     this.#announce(done.commit, calls.length, (performance.now() - started) / 1000);
-    calls.forEach((call, index) => settle(call, done.outcomes[index]));
+    for (const call of calls) call.resolve(done.outcomes.get(call)!);
   }
 
   /** What has been committed must not be done again, whatever those who hear of it do. */
@@ -150,16 +168,19 @@ export class CommitQueue {
     return this.#tracer.commit({ callers: calls.map(({ caller }) => caller) }, work);
   }
 
-  async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: unknown[] }> {
-    const outcomes: unknown[] = Array.from({ length: calls.length });
+  async #transact(calls: readonly Call[]): Promise<{ commit: Commit; outcomes: Outcomes }> {
+    const outcomes = new Map<Call, readonly unknown[]>();
     let commit: Commit | undefined;
     const work = async (tx: Transaction): Promise<Commit> => {
       commit = new Commit(tx, this.#surroundings);
-      for (const [verb, indexes] of groupByVerb(calls)) {
-        const items = indexes.map((index) => calls[index]!.item);
-        const results = await verb.run(commit, items);
+      for (const [verb, group] of groupByVerb(calls)) {
+        const results = await verb.run(
+          commit,
+          group.flatMap(({ items }) => items),
+        );
         await commit.flush();
-        indexes.forEach((index, position) => (outcomes[index] = results[position]));
+        let start = 0;
+        for (const call of group) outcomes.set(call, results.slice(start, (start += call.items.length)));
       }
       await commit.writeEvents();
       return commit;
@@ -194,8 +215,21 @@ export class CommitQueue {
     if (isOutage(error) || isConflict(error)) {
       const refusal = new DomainError('UNAVAILABLE', explainRefusal(error));
       for (const call of calls) call.reject(refusal);
-    } else if (calls.length === 1) calls[0]!.reject(error);
-    else for (const call of calls) await this.#commit([call]);
+    } else if (calls.length > 1) for (const call of calls) await this.#commit([call]);
+    else if (calls[0]!.items.length > 1) await this.#commitOneByOne(calls[0]!);
+    else calls[0]!.reject(error);
+  }
+
+  async #commitOneByOne(call: Call): Promise<void> {
+    const outcomes: unknown[] = [];
+    let failure: { error: unknown } | null = null;
+    for (const item of call.items) {
+      const resolve = ([outcome]: readonly unknown[]): void => void outcomes.push(outcome);
+      const reject = (error: unknown): void => void (failure ??= { error });
+      await this.#commit([{ ...call, items: [item], resolve, reject }]);
+    }
+    if (failure === null) call.resolve(outcomes);
+    else call.reject((failure as { error: unknown }).error);
   }
 }
 
@@ -205,17 +239,15 @@ function explainRefusal(error: unknown): string {
   return isOutage(error) ? `${describeOutage(error)}; nothing was changed` : NOTHING_CHANGED;
 }
 
-function settle(call: Call, outcome: unknown): void {
-  if (outcome instanceof DomainError) call.reject(outcome);
-  else call.resolve(outcome);
+type Outcomes = ReadonlyMap<Call, readonly unknown[]>;
+
+/** How many of the calls that wait go into one commit; at least one. */
+function countFitting(pending: readonly Call[]): number {
+  let items = 0;
+  const tooMany = pending.findIndex((call) => (items += call.items.length) > MAX_ITEMS);
+  return tooMany === -1 ? pending.length : Math.max(1, tooMany);
 }
 
-function groupByVerb(calls: readonly Call[]): [Verb<unknown, unknown>, number[]][] {
-  const groups = new Map<Verb<unknown, unknown>, number[]>();
-  calls.forEach(({ verb }, index) => {
-    const indexes = groups.get(verb);
-    if (indexes) indexes.push(index);
-    else groups.set(verb, [index]);
-  });
-  return [...groups].sort(([a], [b]) => a.stage - b.stage);
+function groupByVerb(calls: readonly Call[]): [Verb<unknown, unknown>, Call[]][] {
+  return [...Map.groupBy(calls, ({ verb }) => verb)].sort(([a], [b]) => a.stage - b.stage);
 }

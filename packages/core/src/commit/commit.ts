@@ -35,9 +35,27 @@ export interface TaskPolicy {
 export interface Change {
   readonly type: EventType;
   readonly from: TaskStatus | null;
-  readonly task: Readonly<ControlRow>;
+  readonly task: ChangedTask;
   readonly data: EventData | null;
 }
+
+export type ChangedTask = Readonly<
+  Pick<
+    ControlRow,
+    | 'seq'
+    | 'task_id'
+    | 'work_directory'
+    | 'status'
+    | 'priority'
+    | 'attempt'
+    | 'exclusive'
+    | 'run_at'
+    | 'worker_id'
+    | 'lease_epoch'
+    | 'created_at'
+    | 'started_at'
+  >
+>;
 
 export type EventData = Record<string, unknown>;
 type TaskColumns = Partial<Row<'tasks'>>;
@@ -67,23 +85,27 @@ export class Commit {
     this.random = surroundings.random;
   }
 
-  /** Sets columns of a task without an event. The row carries them at once; the database with the next flush. */
+  /**
+   * Sets columns of a task without an event. The row carries them at once; the database with the next flush.
+   * @param columns are the commit's from here on
+   */
   update(task: ControlRow, columns: TaskColumns): void {
     Object.assign(task, columns);
-    this.#writes.push({ seq: task.seq, ...columns });
+    this.#writes.push(Object.assign(columns, { seq: task.seq }));
   }
 
-  /** Changes the state of a task and adds the event that says so. */
+  /** Changes the state of a task, as `update` does, and adds the event that says so. */
   change(type: EventType, task: ControlRow, columns: TaskColumns, data: EventData | null = null): void {
     const from = task.status;
-    this.update(task, { ...columns, updated_at: this.now });
+    columns.updated_at = this.now;
+    this.update(task, columns);
     this.record(type, from, task, data);
   }
 
   /** Adds an event; `task` stands as it is after the change, and `from` as it was before (null: it is new). */
   record(type: EventType, from: TaskStatus | null, task: ControlRow, data: EventData | null = null): void {
     assertTransition(type, from, task);
-    this.changes.push({ type, from, task: { ...task }, data });
+    this.changes.push({ type, from, task: snapshot(task), data });
     // Acquisitions of this same commit may take it already; after a rollback the entry is a hint that comes to nothing.
     if (task.status === 'waiting') this.turns.add(task.work_directory, task.priority, task.run_at, bandOf(task));
   }
@@ -118,6 +140,23 @@ export class Commit {
       this.changes.map((change) => toEventRow(change, this.now)),
     );
   }
+}
+
+function snapshot(task: ControlRow): ChangedTask {
+  return {
+    seq: task.seq,
+    task_id: task.task_id,
+    work_directory: task.work_directory,
+    status: task.status,
+    priority: task.priority,
+    attempt: task.attempt,
+    exclusive: task.exclusive,
+    run_at: task.run_at,
+    worker_id: task.worker_id,
+    lease_epoch: task.lease_epoch,
+    created_at: task.created_at,
+    started_at: task.started_at,
+  };
 }
 
 function toEventRow({ type, task, data }: Change, now: number): Row<'events'> {

@@ -32,8 +32,10 @@ export const dependencyStates = defineStatement<
     .where(({ ref }) => dialect.inIntegers(ref('task_dependencies.task_seq'), arg(0))),
 );
 
+type Finished = Pick<ControlRow, 'seq'>;
+
 /** Tasks that have finished with the changes from `before` on; those that had finished already are settled. */
-export function finishedSince(commit: Commit, before: number): ControlRow[] {
+export function finishedSince(commit: Commit, before: number): Finished[] {
   const tasks = commit.changes.slice(before).map(({ task }) => task);
   return tasks.filter(({ status }) => isFinished(status));
 }
@@ -44,7 +46,7 @@ export function finishedSince(commit: Commit, before: number): ControlRow[] {
  */
 export async function settleDependants(
   commit: Commit,
-  finished: readonly ControlRow[],
+  finished: readonly Finished[],
   known: ReadonlyMap<number, ControlRow> = new Map(),
 ): Promise<void> {
   for (let frontier = finished; frontier.length > 0;) {

@@ -102,13 +102,14 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
 
     heartbeat: onTask(async (input) => sawHeartbeat(context, await commits.run(heartbeatTasks, input))),
     heartbeatMany: ({ heartbeats }, scope) =>
-      answerEach({ items: heartbeats, reader, scope }, async (input) =>
-        sawHeartbeat(context, await commits.run(heartbeatTasks, input)),
-      ),
+      answerEach({ items: heartbeats, reader, scope }, async (items) => {
+        const outcomes = await commits.runEach(heartbeatTasks, items);
+        return outcomes.map((outcome) => (outcome instanceof DomainError ? outcome : sawHeartbeat(context, outcome)));
+      }),
 
     completeTask: onTask((input) => commits.run(completeTasks, input)),
     completeTasks: ({ completions }, scope) =>
-      answerEach({ items: completions, reader, scope }, (input) => commits.run(completeTasks, input)),
+      answerEach({ items: completions, reader, scope }, (items) => commits.runEach(completeTasks, items)),
 
     failTask: onTask((input) => commits.run(failTasks, input)),
     releaseTask: onTask((input) => commits.run(releaseTasks, input)),
@@ -239,30 +240,20 @@ function sawHeartbeat(
   return reply;
 }
 
-/** Each item for itself; what is not a refusal ends the whole call. */
+/** Each item for itself, those outside of the scope left out; what is not a refusal ends the whole call. */
 async function answerEach<Item extends { task_id: string }, Value>(
   { items, reader, scope }: { items: readonly Item[]; reader: Querier; scope: Scope },
-  ask: (item: Item) => Promise<Value>,
+  ask: (items: readonly Item[]) => Promise<readonly (Value | DomainError)[]>,
 ): Promise<{ results: { task_id: string; value: Value | null; error: ReturnType<DomainError['toBody']> | null }[] }> {
-  const outside =
-    scope === undefined
-      ? null
-      : await findOutside(
-          reader,
-          items.map(({ task_id }) => task_id),
-          scope,
-        );
-  const results = await Promise.all(
-    items.map(async (item) => {
-      try {
-        if (outside?.has(item.task_id)) throw refuseUnknown(item.task_id);
-        return { task_id: item.task_id, value: await ask(item), error: null };
-      } catch (error) {
-        if (!(error instanceof DomainError) || error.code === 'UNAVAILABLE') throw error;
-        return { task_id: item.task_id, value: null, error: error.toBody() };
-      }
-    }),
-  );
+  const ids = items.map(({ task_id }) => task_id);
+  const outside = await findOutside(reader, ids, scope);
+  const inside = items.filter(({ task_id }) => !outside.has(task_id));
+  const outcomes = (inside.length > 0 ? await ask(inside) : []).values();
+  const results = ids.map((task_id) => {
+    const outcome = outside.has(task_id) ? refuseUnknown(task_id) : outcomes.next().value!;
+    if (outcome instanceof DomainError) return { task_id, value: null, error: outcome.toBody() };
+    return { task_id, value: outcome, error: null };
+  });
   return { results };
 }
 
