@@ -48,17 +48,16 @@ export class RowWriter {
     onWritten: (lastKey: number, size: number) => void,
   ): void {
     const { table, columns, build } = given;
-    const rows = given.rows as readonly Readonly<Record<string, unknown>>[];
+    const rows = given.rows as readonly Row[];
     const [first] = rows;
     if (!first) return;
-    const isShared = (column: string) => rows.length > 1 && rows.every((row) => row[column] === first[column]);
-    const own = columns.filter((column) => !isShared(column));
-    const shared = columns.filter((column) => !own.includes(column));
-    const common = Object.fromEntries(shared.map((column) => [column, first[column]]));
+    const shared = columns.filter((column) => isShared(rows, column));
+    const own = columns.filter((column) => !shared.includes(column));
+    const common = pick(first, shared);
     for (let start = 0; start < rows.length;) {
       const size = SIZES.find((size) => size <= rows.length - start)!;
-      const values = rows.slice(start, start + size).flatMap((row) => own.map((column) => row[column]));
       const text = this.#textFor({ table, shared, own, size }, build);
+      const values = valuesOf(rows, own, start, start + size);
       onWritten(Number(this.#connection.prepare(text).run(common, values).lastInsertRowid), size);
       start += size;
     }
@@ -70,6 +69,28 @@ export class RowWriter {
     if (text === undefined) this.#texts.set(key, (text = build(shape)));
     return text;
   }
+}
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** A single row shares nothing: its statement is then always the same. */
+function isShared(rows: readonly Row[], column: string): boolean {
+  const value = rows[0]?.[column];
+  for (const row of rows) if (row[column] !== value) return false;
+  return rows.length > 1;
+}
+
+function pick(row: Row, columns: readonly string[]): Row {
+  const picked: Record<string, unknown> = {};
+  for (const column of columns) picked[column] = row[column];
+  return picked;
+}
+
+/** Row after row, in one list. */
+function valuesOf(rows: readonly Row[], columns: readonly string[], start: number, end: number): unknown[] {
+  const values: unknown[] = [];
+  for (let index = start; index < end; index++) for (const column of columns) values.push(rows[index]![column]);
+  return values;
 }
 
 function insertText({ table, shared, own, size }: Shape): string {
