@@ -12,6 +12,7 @@ import { SqliteConnection } from '../src/db/sqlite/kysely-dialect.ts';
 import { openSqliteEngine } from '../src/db/sqlite/sqlite-engine.ts';
 import { Cipher, NO_KEYS } from '../src/encryption/cipher.ts';
 import {
+  firstCreatedOfEachTurn,
   firstOfEachTurn,
   headsInBand,
   headsLater,
@@ -138,6 +139,11 @@ const HOT: readonly { name: string; query: () => CompiledQuery; index: string; s
     index: 'tasks_waiting_later',
   },
   { name: 'nextBand', query: () => compile(nextBand, [1, '/p/2', 2]), index: 'tasks_waiting ' },
+  {
+    name: 'firstCreatedOfEachTurn',
+    query: () => compile(firstCreatedOfEachTurn, [json([['/p/2', 2, 0, 0, 0, 0]])]),
+    index: 'tasks_waiting ',
+  },
   {
     name: 'firstOfEachTurn',
     query: () => compile(firstOfEachTurn, [json([['/p/2', 2, 0, 0, 0, 0]])]),

@@ -27,7 +27,8 @@ async function findFirstOfEach(
   tags: string | null,
 ): Promise<(Heads | null)[] | null> {
   if (tags !== null || looks.length === 1 || looks.some(({ quota }) => quota > 1)) return null;
-  const rows = await querier.all(firstOfEachTurn, [JSON.stringify(looks.map(toArgs))]);
+  const statement = looks.some(({ hasLater }) => hasLater) ? firstOfEachTurn : firstCreatedOfEachTurn;
+  const rows = await querier.all(statement, [JSON.stringify(looks.map(toArgs))]);
   const byTurn = Map.groupBy(rows, (row) => `${row.priority} ${row.work_directory}`);
   return looks.map(({ rank, path, band }) => {
     const found = byTurn.get(`${rank} ${path}`) ?? [];
@@ -35,7 +36,8 @@ async function findFirstOfEach(
     // It may stand in a band further on.
     if (!created && band !== Infinity) return null;
     const hasLater = found.some((task) => !isDueSinceCreation(task));
-    return { rows: found.toSorted(byOrder).slice(0, 1), band: created ? bandOf(created) : Infinity, hasLater };
+    const first = found.length > 1 ? found.toSorted(byOrder).slice(0, 1) : found;
+    return { rows: first, band: created ? bandOf(created) : Infinity, hasLater };
   });
 }
 
@@ -151,15 +153,26 @@ const firstInBand = (band: string): RawBuilder<unknown> => sql`(
   SELECT head.seq FROM tasks head
   WHERE ${inBand(band, 'turn.value->>0', 'turn.value->>1')} AND head.seq > turn.value->>3 ORDER BY head.seq LIMIT 1)`;
 
-/** The first task of each kind of each turn; the band is tried, and the one after it. */
+const firstCreated = (turns: string): RawBuilder<unknown> => sql`
+  SELECT coalesce(${firstInBand('turn.value->>2')}, ${firstInBand('(turn.value->>2) + 1')})
+  FROM json_each(${turns}) AS turn`;
+
+/** The first task of each turn that is due since its creation; the band is tried, and the one after it. */
+export const firstCreatedOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
+  kysely
+    .selectFrom('tasks')
+    .select(TASK_COLUMNS)
+    .where(sql<boolean>`seq IN (${firstCreated(arg(0))})`),
+);
+
+/** The first task of each kind of each turn. */
 export const firstOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
   kysely
     .selectFrom('tasks')
     .select(TASK_COLUMNS)
     .where(
       sql<boolean>`seq IN (
-        SELECT coalesce(${firstInBand('turn.value->>2')}, ${firstInBand('(turn.value->>2) + 1')})
-        FROM json_each(${arg(0)}) AS turn
+        ${firstCreated(arg(0))}
         UNION ALL
         SELECT (
           SELECT head.seq FROM tasks head

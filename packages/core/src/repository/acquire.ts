@@ -132,6 +132,7 @@ async function takeTasks(
   const heldPaths = new Set<string>();
   const heldFlows = new Set<string>();
   const reasons = new Set<EmptyReason>();
+  const admittedOf: [flow: string, rows: readonly TaskRow[]][] = [];
   const lastTaken = new Map<string, After>();
   const isLeftOut: IsLeftOut = (path, rank, isAged) => {
     if (heldPaths.has(path)) return true;
@@ -139,6 +140,7 @@ async function takeTasks(
     return heldFlows.has(`${rank} ${path}`) || (isAged && heldFlows.has(`aged ${rank} ${path}`));
   };
   while (tasks.length < want) {
+    for (const [flow, rows] of admittedOf.splice(0)) lastTaken.set(flow, passBy(rows, lastTaken.get(flow)));
     const dealt = turns.deal(selector, want - tasks.length, now, isLeftOut);
     if (dealt.length === 0) break;
     const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
@@ -152,9 +154,10 @@ async function takeTasks(
         else heldFlows.add(`aged ${flowOf(turn)}`);
         continue;
       }
-      const { admitted, obstacle } = await admitHeads(guard, found);
+      const isFree = !found.some((head) => guard.mayHoldBack(head));
+      const { admitted, obstacle } = isFree ? admitAll(guard, found) : await admitHeads(guard, found);
       tasks.push(...admitted);
-      if (admitted.length > 0) lastTaken.set(flowOf(turn), passBy(admitted, lastTaken.get(flowOf(turn))));
+      if (admitted.length > 0) admittedOf.push([flowOf(turn), admitted]);
       if (obstacle) reasons.add(obstacle === 'in_line' ? 'path_busy' : obstacle);
       // The exclusive task that keeps the others off may be the next of this very path.
       if (obstacle === 'in_line') heldFlows.add(flowOf(turn));
@@ -171,11 +174,19 @@ function flowOf({ path, rank }: Turn): string {
   return `${rank} ${path}`;
 }
 
+interface Admission {
+  readonly admitted: readonly TaskRow[];
+  readonly obstacle: Obstacle | null;
+}
+
+/** Mostly nothing is there that could hold a task back. */
+function admitAll(guard: PathGuard, heads: readonly TaskRow[]): Admission {
+  for (const head of heads) guard.admit(head);
+  return { admitted: heads, obstacle: null };
+}
+
 /** Tasks of a path in their order, up to the first that something keeps off: those behind it must not overtake. */
-async function admitHeads(
-  guard: PathGuard,
-  heads: readonly TaskRow[],
-): Promise<{ admitted: TaskRow[]; obstacle: Obstacle | null }> {
+async function admitHeads(guard: PathGuard, heads: readonly TaskRow[]): Promise<Admission> {
   const admitted: TaskRow[] = [];
   for (const head of heads) {
     const obstacle = guard.mayHoldBack(head) ? await guard.findObstacle(head) : null;

@@ -1,5 +1,6 @@
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { Commit } from '../../src/commit/commit.ts';
+import { completeTasks } from '../../src/repository/complete.ts';
 import { createTasks } from '../../src/repository/create.ts';
 import {
   aTask,
@@ -73,6 +74,22 @@ forEachEngine((engine) => {
     await takeAll(core);
     expect(tasks.waiting + tasks.working).toBe(3);
     expect((await core.getStatistics()).tasks).toMatchObject({ waiting: 0, working: 3 });
+  });
+
+  test('an unexpected error of one item of many fails its call, and the other items are done', async () => {
+    const { core } = await engine.open();
+    for (let index = 0; index < 3; index++) await core.createTask(aTask());
+    const held = await takeAll(core);
+    const bug = new Error('a bug');
+    const run = completeTasks.run;
+    const spy = vi.spyOn(completeTasks, 'run').mockImplementation((commit, items) => {
+      if (items.some(({ task_id }) => task_id === held[1]!.task_id)) throw bug;
+      return run(commit, items);
+    });
+    const call = core.completeTasks({ completions: held.map((task) => completionOf(task)) });
+    await expect(call).rejects.toBe(bug);
+    spy.mockRestore();
+    expect(await Promise.all(held.map((task) => statusOf(core, task)))).toEqual(['completed', 'working', 'completed']);
   });
 
   test('a full disk refuses everyone, leaves nothing half done, and is over when it is over', async () => {
