@@ -42,14 +42,14 @@ CREATE TABLE tasks (
 
 CREATE UNIQUE INDEX tasks_task_id ON tasks (task_id);
 {postgres} CREATE INDEX tasks_directory ON tasks (work_directory, seq);
--- In bands of 512 tasks created one after the other: new tasks go to a few pages, and not to one a directory.
-{sqlite} CREATE INDEX tasks_directory ON tasks (seq >> 9, work_directory, seq);
+-- In bands of 1,024 tasks created one after the other: new tasks go to a few pages, and not to one a directory.
+{sqlite} CREATE INDEX tasks_directory ON tasks (seq >> 10, work_directory, seq);
 CREATE UNIQUE INDEX tasks_idempotency_key ON tasks (idempotency_key) WHERE idempotency_key IS NOT NULL;
 -- What may be acquired, in the order in which it is.
 {postgres} CREATE INDEX tasks_waiting ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting';
 -- In bands as well. Within a band, tasks that are due since they were created come in the order of their creation; the others
 -- have an index of their own.
-{sqlite} CREATE INDEX tasks_waiting ON tasks (seq >> 9, work_directory, priority, run_at = created_at, seq) WHERE status = 'waiting';
+{sqlite} CREATE INDEX tasks_waiting ON tasks (seq >> 10, work_directory, priority, run_at = created_at, seq) WHERE status = 'waiting';
 {sqlite} CREATE INDEX tasks_waiting_later ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting' AND run_at <> created_at;
 -- Exclusive tasks that stand in line hold back what overlaps them.
 CREATE INDEX tasks_waiting_exclusive ON tasks (work_directory, priority, run_at, seq) WHERE status = 'waiting' AND exclusive = 1;

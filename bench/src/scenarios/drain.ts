@@ -100,6 +100,8 @@ async function drainBacklogs(
 async function drainRounds(bench: Bench, on: { rows: Rows; store: Store; name: string }): Promise<void> {
   const { rows, store, name } = on;
   const action = { action: 'drain', count: scaled(bench, DRAIN), maxMs: DRAIN_MAX_MS, isWhole: false } as const;
+  // As in C, the first does not count.
+  await store.load(action, { as: rows[0] });
   for (let round = 1; round <= bench.options.rounds; round++) {
     for (const system of rows) bench.add(system.id, name, withMemory(store, await store.load(action, { as: system })));
   }
@@ -111,5 +113,5 @@ function waitingAtStart(bench: Bench, rows: Rows, { waiting }: Backlog): number 
 }
 
 function takenIn(bench: Bench, rows: Rows): number {
-  return bench.options.rounds * rows.length * scaled(bench, DRAIN);
+  return (1 + bench.options.rounds * rows.length) * scaled(bench, DRAIN);
 }

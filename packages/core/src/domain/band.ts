@@ -1,8 +1,8 @@
 /**
- * SQLite's indexes of directories are cut into bands of 512 tasks that were created one after the other (`seq >> 9` in the
+ * SQLite's indexes of directories are cut into bands of 1,024 tasks that were created one after the other (`seq >> 10` in the
  * migration), so that what is created or finished together lies on a few pages.
  */
-export const BAND_BITS = 9;
+export const BAND_BITS = 10;
 
 /**
  * The band in which a waiting task stands in the order of its creation. Infinity for one that became due later than it was
