@@ -48,7 +48,7 @@ interface NodeModules {
   readonly https: typeof import('node:https');
 }
 
-/** Not by `import`, which bundlers for browsers refuse. Bun and Deno have a `fetch` that is faster than their `node:http`. */
+/** Not by `import`, which bundlers for browsers refuse. Bun and Deno have a `fetch` of their own. */
 function loadNodeModules(): NodeModules | null {
   const { process, Bun, Deno } = globalThis as { process?: NodeJS.Process; Bun?: unknown; Deno?: unknown };
   if (Bun !== undefined || Deno !== undefined || typeof process?.getBuiltinModule !== 'function') return null;

@@ -3,8 +3,11 @@ import { PLACEHOLDER, type SqliteConnection } from './kysely-dialect.ts';
 
 /** Rows of one statement: as many of the largest number as there are, then of the next. */
 const SIZES = [16, 4, 1];
+/** What rows have in common is up to callers; a bound keeps their texts from piling up. */
+const MAX_TEXTS = 500;
 
 interface Shape {
+  readonly verb: 'INSERT' | 'UPDATE';
   readonly table: string;
   /** Columns that have one value in all rows; it is bound once. */
   readonly shared: readonly string[];
@@ -29,7 +32,7 @@ export class RowWriter {
   /** Inserts rows in their order, and answers their keys: one statement draws them one after the other. */
   insert(table: string, columns: readonly string[], rows: readonly object[]): number[] {
     const keys: number[] = [];
-    this.#write({ table, columns, rows, build: insertText }, (lastKey, size) => {
+    this.#write({ verb: 'INSERT', table, columns, rows }, (lastKey, size) => {
       for (let key = lastKey - size + 1; key <= lastKey; key++) keys.push(key);
     });
     return keys;
@@ -39,15 +42,15 @@ export class RowWriter {
   updateTasks(rows: readonly { readonly seq: number }[]): void {
     const columns = Object.keys(rows[0]!);
     for (const distinct of splitRepeated(rows)) {
-      this.#write({ table: 'tasks', columns, rows: distinct, build: updateText }, () => {});
+      this.#write({ verb: 'UPDATE', table: 'tasks', columns, rows: distinct }, () => {});
     }
   }
 
   #write(
-    given: { table: string; columns: readonly string[]; rows: readonly object[]; build: (shape: Shape) => string },
+    given: Pick<Shape, 'verb' | 'table'> & { columns: readonly string[]; rows: readonly object[] },
     onWritten: (lastKey: number, size: number) => void,
   ): void {
-    const { table, columns, build } = given;
+    const { verb, table, columns } = given;
     const rows = given.rows as readonly Row[];
     const [first] = rows;
     if (!first) return;
@@ -56,17 +59,22 @@ export class RowWriter {
     const common = pick(first, shared);
     for (let start = 0; start < rows.length;) {
       const size = SIZES.find((size) => size <= rows.length - start)!;
-      const text = this.#textFor({ table, shared, own, size }, build);
+      const text = this.#textFor({ verb, table, shared, own, size });
       const values = valuesOf(rows, own, start, start + size);
       onWritten(Number(this.#connection.prepare(text).run(common, values).lastInsertRowid), size);
       start += size;
     }
   }
 
-  #textFor(shape: Shape, build: (shape: Shape) => string): string {
-    const key = `${build.name} ${shape.table} ${shape.size} ${shape.own.join()} ${shape.shared.join()}`;
+  #textFor(shape: Shape): string {
+    const { verb, table, shared, own, size } = shape;
+    const key = `${verb} ${table} ${size} ${own.join()} ${shared.join()}`;
     let text = this.#texts.get(key);
-    if (text === undefined) this.#texts.set(key, (text = build(shape)));
+    if (text === undefined) {
+      text = verb === 'INSERT' ? insertText(shape) : updateText(shape);
+      if (this.#texts.size >= MAX_TEXTS) this.#texts.clear();
+      this.#texts.set(key, text);
+    }
     return text;
   }
 }
