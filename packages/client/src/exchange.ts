@@ -30,7 +30,7 @@ export function createFetchExchange(fetch: typeof globalThis.fetch): Exchange {
 }
 
 /**
- * Through `node:http`, where that is to be had: a third of the processor time of Node's `fetch`, which also keeps what it has
+ * Through `node:http`, where that is to be had: half of the processor time of Node's `fetch`, which also keeps what it has
  * answered alive until the next full garbage collection. Redirects are left to `fetch`.
  */
 export function createNodeExchange(follow: Exchange): Exchange | null {
