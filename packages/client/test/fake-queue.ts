@@ -98,9 +98,10 @@ export class FakeQueue {
       }),
     }),
     'tasks.completeMany': ({ completions }: { completions: Array<Claim & { result: unknown }> }) => ({
-      results: completions.map(({ task_id, lease_token, result }) => {
+      // As with `refusals_only`, which workers always ask for.
+      results: completions.flatMap(({ task_id, lease_token, result }, index) => {
         const error = this.#end(task_id, lease_token, { how: 'completed', result });
-        return { task_id, value: error ? null : {}, error };
+        return error ? [{ index, task_id, value: null, error }] : [];
       }),
     }),
     'tasks.fail': ({ task_id, lease_token, ...facts }: Claim) =>

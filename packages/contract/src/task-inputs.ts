@@ -165,16 +165,29 @@ export const CompleteInput = z.strictObject({
 });
 export type CompleteInput = z.output<typeof CompleteInput>;
 
-/** One answer for each item of the request, in its order: a value or an error. */
+/** Answers to the items of the request, in its order: a value or an error. */
 function manyOf<Value extends z.ZodType>(value: Value) {
   return z.object({
-    results: z.array(z.object({ task_id: TaskId, value: value.nullable(), error: ErrorBody.nullable() })),
+    results: z.array(
+      z.object({
+        index: z.int().min(0).meta({ description: 'Place in the request, from 0' }),
+        task_id: TaskId,
+        value: value.nullable(),
+        error: ErrorBody.nullable(),
+      }),
+    ),
   });
 }
 const MANY = 1000;
 export const HeartbeatManyInput = z.strictObject({ heartbeats: z.array(HeartbeatInput).min(1).max(MANY) });
 export const HeartbeatManyOutput = manyOf(HeartbeatReply);
-export const CompleteManyInput = z.strictObject({ completions: z.array(CompleteInput).min(1).max(MANY) });
+export const CompleteManyInput = z.strictObject({
+  completions: z.array(CompleteInput).min(1).max(MANY),
+  refusals_only: z
+    .boolean()
+    .optional()
+    .meta({ description: 'Answer only with what was refused: what is not in the results was done' }),
+});
 export const CompleteManyOutput = manyOf(TaskReceipt);
 
 export const FailInput = z.strictObject({

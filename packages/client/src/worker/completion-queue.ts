@@ -12,9 +12,11 @@ interface Waiting {
 }
 
 const BATCH_MAX = 500;
+/** Two, so that the server has the next call when it has answered one. */
+const CALLS_MAX = 2;
 
 /**
- * Collects completions: while one call is under way the next one fills. Nothing waits for a timer: what ends alone
+ * Collects completions: while calls are under way the next one fills. Nothing waits for a timer: what ends alone
  * leaves alone, what ends together travels together.
  */
 export class CompletionQueue {
@@ -22,7 +24,8 @@ export class CompletionQueue {
   readonly #signal: AbortSignal;
   readonly #onOutage: (error: unknown) => void;
   #waiting: Waiting[] = [];
-  #isSending = false;
+  #calls = 0;
+  #isScheduled = false;
 
   /** @param options.signal ends the attempts to reach a server that does not answer. */
   constructor(options: { client: Client; signal: AbortSignal; onOutage: (error: unknown) => void }) {
@@ -35,28 +38,37 @@ export class CompletionQueue {
   add(completion: Completion): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ completion, resolve, reject });
-      if (!this.#isSending) void this.#sendAll();
+      void this.#schedule();
     });
   }
 
-  async #sendAll(): Promise<void> {
-    this.#isSending = true;
+  async #schedule(): Promise<void> {
+    if (this.#isScheduled || this.#calls === CALLS_MAX || this.#waiting.length === 0) return;
+    this.#isScheduled = true;
     await endOfTurn();
-    while (this.#waiting.length > 0) await this.#send(this.#waiting.splice(0, BATCH_MAX));
-    this.#isSending = false;
+    this.#isScheduled = false;
+    while (this.#waiting.length > 0 && this.#calls < CALLS_MAX) void this.#sendNext();
+  }
+
+  async #sendNext(): Promise<void> {
+    this.#calls += 1;
+    await this.#send(this.#waiting.splice(0, BATCH_MAX));
+    this.#calls -= 1;
+    void this.#schedule();
   }
 
   async #send(batch: Waiting[]): Promise<void> {
     const completions = batch.map(({ completion }) => completion);
     try {
       const { results } = await deliver({
-        send: () => this.#client.tasks.completeMany({ completions }, { signal: this.#signal }),
+        send: () => this.#client.tasks.completeMany({ completions, refusals_only: true }, { signal: this.#signal }),
         signal: this.#signal,
         onOutage: this.#onOutage,
       });
+      const refusals = new Map(results.map(({ index, error }) => [index, error]));
       for (const [index, { resolve, reject }] of batch.entries()) {
-        const error = results[index]?.error;
-        if (error) reject(toError(error));
+        const refusal = refusals.get(index);
+        if (refusal) reject(toError(refusal));
         else resolve();
       }
     } catch (error) {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeQueue } from '../../test/fake-queue.ts';
-import { startFakeServer, type FakeServer } from '../../test/fake-server.ts';
+import { Refusal, startFakeServer, type FakeServer } from '../../test/fake-server.ts';
 import { endOfTurn } from '../end-of-turn.ts';
 import {
   createClient,
@@ -94,6 +94,58 @@ test('while outcomes do not get through, only as many tasks are taken again as t
   isOpen.resolve();
   await queue.untilEnded(20);
   expect(queue.mostHeld).toBe(6);
+});
+
+test('of a backlog each call takes half of the places, and two are under way', async () => {
+  queue.add(40);
+  const acquire = queue.procedures['tasks.acquire']!;
+  let underWay = 0;
+  let most = 0;
+  queue.procedures['tasks.acquire'] = async (input, request) => {
+    most = Math.max(most, ++underWay);
+    await endOfTurn();
+    underWay--;
+    return acquire(input, request);
+  };
+  start(() => {}, { concurrency: 4, prefetch: 4 });
+  await queue.untilEnded(40);
+  const [first, ...others] = queue.limits;
+  expect(first).toBe(8);
+  expect(Math.max(...others)).toBe(4);
+  expect(most).toBe(2);
+  expect(queue.mostHeld).toBeLessThanOrEqual(16);
+});
+
+test('a worker that finds less than it asked for waits with one call', async () => {
+  queue.add(3);
+  const { handler } = untilAborted();
+  start(handler, { concurrency: 8 });
+  await until(() => worker.tasksHeld === 3);
+  queue.add(1, { task_id: 't3' });
+  await until(() => worker.tasksHeld === 4);
+  expect(queue.limits).toEqual([8, 5]);
+  await worker.stop({ timeoutSeconds: 0 });
+});
+
+test('a refused completion is reported for its own task, and the others are done', async () => {
+  queue.add(3);
+  let waiting = 0;
+  const all = Promise.withResolvers<void>();
+  const handler = async (): Promise<void> => {
+    if (++waiting === 3) all.resolve();
+    await all.promise;
+  };
+  const end = queue.procedures['tasks.completeMany']!;
+  queue.procedures['tasks.completeMany'] = (input, request) => {
+    queue.takeAway('t1');
+    return end(input, request);
+  };
+  start(handler, { concurrency: 3 });
+  await queue.untilEnded(2);
+  await until(() => reported.length > 0);
+  expect(queue.ended.map(({ task_id }) => task_id)).toEqual(['t0', 't2']);
+  expect(reported).toMatchObject([{ doing: 'complete', error: { code: 'LEASE_LOST' } }]);
+  expect(String(reported[0]!.error)).toContain('t1');
 });
 
 test.each([
@@ -295,6 +347,21 @@ test('a refused key ends run', async () => {
   );
   start(() => {});
   await expect(life).rejects.toBeInstanceOf(UnauthorizedError);
+});
+
+test('a key that is refused later lets handlers end for as long as a stop does', async () => {
+  queue.add(1);
+  const acquire = queue.procedures['tasks.acquire']!;
+  let calls = 0;
+  queue.procedures['tasks.acquire'] = (input, request) => {
+    if (++calls > 1) throw new Refusal('UNAUTHORIZED', 401);
+    return acquire(input, request);
+  };
+  const { handler, reason } = untilAborted();
+  start(handler, { concurrency: 2, drainTimeoutSeconds: 0.05 });
+  await expect(life).rejects.toBeInstanceOf(UnauthorizedError);
+  await expect(reason).resolves.toBeInstanceOf(WorkerStoppedError);
+  expect(queue.ended).toEqual([{ task_id: 't0', how: 'released' }]);
 });
 
 test('an onError that throws harms nobody', async () => {

@@ -53,6 +53,10 @@ export class Worker {
   readonly #end = new AbortController();
   #hurryTimer: ReturnType<typeof setTimeout> | null = null;
   #handlersRunning = 0;
+  /** By calls under way. */
+  #asked = 0;
+  /** The latest answer brought as many tasks as were asked for. */
+  #isBacklogged = false;
   #life: Promise<void> | null = null;
   #onChange: Array<() => void> = [];
 
@@ -112,33 +116,44 @@ export class Worker {
     try {
       await this.#acquireUntilStopped();
     } finally {
-      if (!this.#stopping.signal.aborted) this.#hurryAfter(this.#drainTimeoutSeconds);
-      this.#stopAcquiring();
       await this.#drain();
     }
   }
 
+  /** One call after the other for all free places; while there is a backlog, two under way for half of the places each. */
   async #acquireUntilStopped(): Promise<void> {
+    const loops = [this.#acquireInTurns(true), this.#acquireInTurns(false)];
+    try {
+      await Promise.all(loops);
+    } finally {
+      if (!this.#stopping.signal.aborted) this.#hurryAfter(this.#drainTimeoutSeconds);
+      this.#stopAcquiring();
+      await Promise.allSettled(loops);
+    }
+  }
+
+  async #acquireInTurns(isFirst: boolean): Promise<void> {
     const { signal } = this.#stopping;
     // Kept until an answer has come: a repeated call with the same id gets the tasks of a lost answer.
     let acquireId = timeOrderedId();
     let failures = 0;
     let isUnanswered = false;
     while (!signal.aborted) {
-      const free = this.#freePlaces();
-      if (free <= 0) {
+      const limit = isFirst || this.#isBacklogged ? this.#mayAskFor() : 0;
+      if (limit <= 0) {
         await this.#change(signal);
         // What has ended together is replaced together.
         await endOfTurn();
         continue;
       }
-      const limit = Math.min(free, ACQUIRE_MAX);
+      this.#asked += limit;
       const askedAt = performance.now();
       isUnanswered = true;
       try {
         const answer = await this.#client.tasks.acquire({ ...this.#ask, limit, acquire_id: acquireId }, { signal });
         failures = 0;
         isUnanswered = false;
+        this.#isBacklogged = answer.tasks.length === limit;
         acquireId = timeOrderedId();
         this.#take(answer.tasks);
         if (answer.tasks.length === 0) await this.#pause(performance.now() - askedAt, answer.retry_after_seconds);
@@ -148,6 +163,8 @@ export class Worker {
           throw error;
         this.#report(error, 'acquire');
         await delay(backoffMs(++failures, PATIENCE), signal).catch(() => {});
+      } finally {
+        this.#asked -= limit;
       }
     }
     if (isUnanswered) await this.#giveBackStrays(acquireId);
@@ -155,12 +172,14 @@ export class Worker {
 
   /**
    * A task whose handler has ended leaves its place to the next one while its outcome is on its way, so that both can be
-   * in one commit; but while outcomes do not get through, no more tasks are taken than there are places.
+   * in one commit; but while outcomes do not get through, no more tasks are taken than there are places. Of a backlog one
+   * call takes half, so that the server works on one half while the other is worked on here.
    */
-  #freePlaces(): number {
+  #mayAskFor(): number {
     const places = this.#concurrency + this.#prefetch;
     const settling = this.#held.size - this.#handlersRunning - this.#prefetched.length;
-    return places - this.#held.size + Math.min(settling, places);
+    const free = places - this.#held.size + Math.min(settling, places) - this.#asked;
+    return Math.min(free, ACQUIRE_MAX, this.#isBacklogged ? Math.ceil(places / 2) : free);
   }
 
   /** Between two empty answers, when the server gave the first one without waiting. */

@@ -108,8 +108,12 @@ export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'dra
       }),
 
     completeTask: onTask((input) => commits.run(completeTasks, input)),
-    completeTasks: ({ completions }, scope) =>
-      answerEach({ items: completions, reader, scope }, (items) => commits.runEach(completeTasks, items)),
+    async completeTasks({ completions, refusals_only }, scope) {
+      const { results } = await answerEach({ items: completions, reader, scope }, (items) =>
+        commits.runEach(completeTasks, items),
+      );
+      return { results: refusals_only ? results.filter(({ error }) => error !== null) : results };
+    },
 
     failTask: onTask((input) => commits.run(failTasks, input)),
     releaseTask: onTask((input) => commits.run(releaseTasks, input)),
@@ -240,19 +244,26 @@ function sawHeartbeat(
   return reply;
 }
 
+interface ItemResult<Value> {
+  index: number;
+  task_id: string;
+  value: Value | null;
+  error: ReturnType<DomainError['toBody']> | null;
+}
+
 /** Each item for itself, those outside of the scope left out; what is not a refusal ends the whole call. */
 async function answerEach<Item extends { task_id: string }, Value>(
   { items, reader, scope }: { items: readonly Item[]; reader: Querier; scope: Scope },
   ask: (items: readonly Item[]) => Promise<readonly (Value | DomainError)[]>,
-): Promise<{ results: { task_id: string; value: Value | null; error: ReturnType<DomainError['toBody']> | null }[] }> {
+): Promise<{ results: ItemResult<Value>[] }> {
   const ids = items.map(({ task_id }) => task_id);
   const outside = await findOutside(reader, ids, scope);
   const inside = items.filter(({ task_id }) => !outside.has(task_id));
   const outcomes = (inside.length > 0 ? await ask(inside) : []).values();
-  const results = ids.map((task_id) => {
+  const results = ids.map((task_id, index) => {
     const outcome = outside.has(task_id) ? refuseUnknown(task_id) : outcomes.next().value!;
-    if (outcome instanceof DomainError) return { task_id, value: null, error: outcome.toBody() };
-    return { task_id, value: outcome, error: null };
+    if (outcome instanceof DomainError) return { index, task_id, value: null, error: outcome.toBody() };
+    return { index, task_id, value: outcome, error: null };
   });
   return { results };
 }

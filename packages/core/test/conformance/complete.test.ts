@@ -153,5 +153,24 @@ forEachEngine((engine) => {
       'completed',
       'completed',
     ]);
+    expect(results.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('who asks for refusals only hears of nothing else, and of which item each is', async () => {
+    const { core } = await engine.open();
+    for (let index = 0; index < 2; index++) await core.createTask(aTask());
+    const [first, second] = [await take(core), await take(core)];
+    const stale = completionOf({ ...first, lease_token: 'x' });
+    const { results } = await core.completeTasks({
+      completions: [completionOf(first), stale, completionOf(second), { ...stale, task_id: NO_TASK }],
+      refusals_only: true,
+    });
+    expect(results).toMatchObject([
+      { index: 1, task_id: first.task_id, value: null, error: { code: 'LEASE_LOST' } },
+      { index: 3, task_id: NO_TASK, value: null, error: { code: 'TASK_NOT_FOUND' } },
+    ]);
+    expect([await statusOf(core, first), await statusOf(core, second)]).toEqual(['completed', 'completed']);
   });
 });
+
+const NO_TASK = '00000000-0000-7000-8000-000000000000';

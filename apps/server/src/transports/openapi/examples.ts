@@ -134,7 +134,12 @@ export const examples: Examples = {
       input: { heartbeats: [{ task_id, lease_token }] },
       output: {
         results: [
-          { task_id, value: { lease_expires_at: later, cancel_requested: false, cancel_reason: null }, error: null },
+          {
+            index: 0,
+            task_id,
+            value: { lease_expires_at: later, cancel_requested: false, cancel_reason: null },
+            error: null,
+          },
         ],
       },
     },
@@ -144,7 +149,7 @@ export const examples: Examples = {
     },
     completeMany: {
       input: { completions: [{ task_id, lease_token, result: { output: 'Task completed' } }] },
-      output: { results: [{ task_id, value: completed, error: null }] },
+      output: { results: [{ index: 0, task_id, value: completed, error: null }] },
     },
     fail: {
       input: { task_id, lease_token, error: { code: 'TESTS_FAILED', message: '3 of 120 tests fail' } },
