@@ -27,11 +27,14 @@ async function findFirstOfEach(
   tags: string | null,
 ): Promise<(Heads | null)[] | null> {
   if (tags !== null || looks.length === 1 || looks.some(({ quota }) => quota > 1)) return null;
-  const statement = looks.some(({ hasLater }) => hasLater) ? firstOfEachTurn : firstCreatedOfEachTurn;
-  const rows = await querier.all(statement, [JSON.stringify(looks.map(toArgs))]);
-  const byTurn = Map.groupBy(rows, (row) => `${row.priority} ${row.work_directory}`);
-  return looks.map(({ rank, path, band }) => {
-    const found = byTurn.get(`${rank} ${path}`) ?? [];
+  const hasLater = looks.some((look) => look.hasLater);
+  const rows = await querier.all(hasLater ? firstOfEachTurn : firstCreatedOfEachTurn, [
+    JSON.stringify(looks.map(toArgs)),
+  ]);
+  const byTurn: TurnRow[][] = looks.map(() => []);
+  for (const row of rows) byTurn[row.turn]!.push(row);
+  return looks.map(({ band }, turn) => {
+    const found = byTurn[turn]!;
     const created = found.find(isDueSinceCreation);
     // It may stand in a band further on.
     if (!created && band !== Infinity) return null;
@@ -153,33 +156,29 @@ const firstInBand = (band: string): RawBuilder<unknown> => sql`(
   SELECT head.seq FROM tasks head
   WHERE ${inBand(band, 'turn.value->>0', 'turn.value->>1')} AND head.seq > turn.value->>3 ORDER BY head.seq LIMIT 1)`;
 
-const firstCreated = (turns: string): RawBuilder<unknown> => sql`
-  SELECT coalesce(${firstInBand('turn.value->>2')}, ${firstInBand('(turn.value->>2) + 1')})
-  FROM json_each(${turns}) AS turn`;
+/** Of the turn with its number in the list. */
+type TurnRow = TaskRow & { readonly turn: number };
+
+const firstCreated = sql`coalesce(${firstInBand('turn.value->>2')}, ${firstInBand('(turn.value->>2) + 1')})`;
+
+const firstLater = sql`(
+  SELECT head.seq FROM tasks head
+  WHERE head.status = 'waiting' AND head.run_at <> head.created_at
+    AND head.work_directory = turn.value->>0 AND head.priority = turn.value->>1
+    AND (head.run_at, head.seq) > (turn.value->>4, turn.value->>5)
+  ORDER BY head.run_at, head.seq LIMIT 1)`;
+
+const selectFirst = (turns: string, first: RawBuilder<unknown>): RawBuilder<TurnRow> => sql`
+  SELECT turn.key AS turn, ${sql.join(TASK_COLUMNS.map((column) => sql.ref(`task.${column}`)))}
+  FROM json_each(${turns}) AS turn CROSS JOIN tasks AS task ON task.seq = ${first}`;
 
 /** The first task of each turn that is due since its creation; the band is tried, and the one after it. */
-export const firstCreatedOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
-  kysely
-    .selectFrom('tasks')
-    .select(TASK_COLUMNS)
-    .where(sql<boolean>`seq IN (${firstCreated(arg(0))})`),
-);
+export const firstCreatedOfEachTurn = defineStatement<[turns: string], TurnRow>((kysely, arg) => ({
+  compile: () => selectFirst(arg(0), firstCreated).compile(kysely),
+}));
 
 /** The first task of each kind of each turn. */
-export const firstOfEachTurn = defineStatement<[turns: string], TaskRow>((kysely, arg) =>
-  kysely
-    .selectFrom('tasks')
-    .select(TASK_COLUMNS)
-    .where(
-      sql<boolean>`seq IN (
-        ${firstCreated(arg(0))}
-        UNION ALL
-        SELECT (
-          SELECT head.seq FROM tasks head
-          WHERE head.status = 'waiting' AND head.run_at <> head.created_at
-            AND head.work_directory = turn.value->>0 AND head.priority = turn.value->>1
-            AND (head.run_at, head.seq) > (turn.value->>4, turn.value->>5)
-          ORDER BY head.run_at, head.seq LIMIT 1)
-        FROM json_each(${arg(0)}) AS turn)`,
-    ),
-);
+export const firstOfEachTurn = defineStatement<[turns: string], TurnRow>((kysely, arg) => ({
+  compile: () =>
+    sql<TurnRow>`${selectFirst(arg(0), firstCreated)} UNION ALL ${selectFirst(arg(0), firstLater)}`.compile(kysely),
+}));

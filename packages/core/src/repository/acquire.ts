@@ -132,7 +132,7 @@ async function takeTasks(
   const heldPaths = new Set<string>();
   const heldFlows = new Set<string>();
   const reasons = new Set<EmptyReason>();
-  const admittedOf: [flow: string, rows: readonly TaskRow[]][] = [];
+  const admittedOf: [turn: Turn, rows: readonly TaskRow[]][] = [];
   const lastTaken = new Map<string, After>();
   const isLeftOut: IsLeftOut = (path, rank, isAged) => {
     if (heldPaths.has(path)) return true;
@@ -140,34 +140,42 @@ async function takeTasks(
     return heldFlows.has(`${rank} ${path}`) || (isAged && heldFlows.has(`aged ${rank} ${path}`));
   };
   while (tasks.length < want) {
-    for (const [flow, rows] of admittedOf.splice(0)) lastTaken.set(flow, passBy(rows, lastTaken.get(flow)));
     const dealt = turns.deal(selector, want - tasks.length, now, isLeftOut);
     if (dealt.length === 0) break;
-    const looks = dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
+    for (const [turn, rows] of admittedOf.splice(0)) {
+      const flow = flowOf(turn);
+      lastTaken.set(flow, passBy(rows, lastTaken.get(flow)));
+    }
+    const looks = dealt.map((turn) => ({ ...turn, after: findAfter(lastTaken, turn) }));
     const heads = await findHeads(commit.tx, looks, selector.tagsAny);
     for (const [index, turn] of dealt.entries()) {
-      const { rows: found, ...place } = heads[index]!;
+      const { rows: found, band, hasLater } = heads[index]!;
       const knowsHead = selector.tagsAny === null;
       if (turn.isAged && found[0] && !turns.isAged(found[0].run_at, now)) {
         // What was old is gone, or has other tags.
-        if (knowsHead) commit.moveHead(turn, { runAt: found[0].run_at, ...place });
+        if (knowsHead) commit.moveHead(turn, { runAt: found[0].run_at, band, hasLater });
         else heldFlows.add(`aged ${flowOf(turn)}`);
         continue;
       }
       const isFree = !found.some((head) => guard.mayHoldBack(head));
       const { admitted, obstacle } = isFree ? admitAll(guard, found) : await admitHeads(guard, found);
       tasks.push(...admitted);
-      if (admitted.length > 0) admittedOf.push([flowOf(turn), admitted]);
+      if (admitted.length > 0) admittedOf.push([turn, admitted]);
       if (obstacle) reasons.add(obstacle === 'in_line' ? 'path_busy' : obstacle);
       // The exclusive task that keeps the others off may be the next of this very path.
       if (obstacle === 'in_line') heldFlows.add(flowOf(turn));
       else if (obstacle) heldPaths.add(turn.path);
       else if (knowsHead)
-        commit.moveHead(turn, found.length === turn.quota ? { runAt: found.at(-1)!.run_at, ...place } : null);
+        commit.moveHead(turn, found.length === turn.quota ? { runAt: found.at(-1)!.run_at, band, hasLater } : null);
       else if (found.length < turn.quota) heldFlows.add(flowOf(turn));
     }
   }
   return { tasks, reason: explain(reasons) };
+}
+
+/** Mostly the first look is enough, and nothing was taken before it. */
+function findAfter(lastTaken: ReadonlyMap<string, After>, turn: Turn): After | undefined {
+  return lastTaken.size === 0 ? undefined : lastTaken.get(flowOf(turn));
 }
 
 function flowOf({ path, rank }: Turn): string {

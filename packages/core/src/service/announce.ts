@@ -14,17 +14,18 @@ export function announce(context: CoreContext, commit: Commit): void {
     countWaiting(context, from, task);
     if (task.status === 'scheduled') context.due.expect(task.run_at);
   }
-  rememberReady(context, changes);
+  const ready = changes.filter(({ task }) => task.status === 'waiting');
+  if (ready.length > 0) {
+    rememberReady(context, changes);
+    context.waiters.wakeForReady(countPerPath(ready));
+  }
   const hasFreed = changes.some(isFreeing);
-  context.waiters.wakeForReady(countReady(changes));
   if (hasFreed) context.waiters.wakeHeld();
-  context.ends.publish(changes.filter(({ task }) => isFinished(task.status)).map(({ task }) => task.task_id));
+  context.ends.publish(changes);
   context.feed.publish(changes);
   context.engine.peers?.publish({
     types: [...new Set(changes.map(({ type }) => type))],
-    ready: changes
-      .filter(({ task }) => task.status === 'waiting')
-      .map(({ task }) => [task.work_directory, task.priority, task.run_at, 1]),
+    ready: ready.map(({ task }) => [task.work_directory, task.priority, task.run_at, 1]),
     hasFreed,
     hasNewSettings: false,
   });
@@ -33,7 +34,6 @@ export function announce(context: CoreContext, commit: Commit): void {
 
 /** Look-ups that could not see the commit yet may have found that nothing is waiting. */
 function rememberReady({ turns }: CoreContext, changes: readonly Change[]): void {
-  if (!changes.some(({ task }) => task.status === 'waiting')) return;
   const latest = new Map(changes.map(({ task }) => [task.seq, task]));
   for (const task of latest.values()) {
     if (task.status === 'waiting') turns.add(task.work_directory, task.priority, task.run_at, bandOf(task));
@@ -64,12 +64,10 @@ function countWaiting(
   waiting.add(work_directory, change);
 }
 
-function countReady(changes: readonly Change[]): Map<string, number> {
-  const ready = new Map<string, number>();
-  for (const { task } of changes) {
-    if (task.status === 'waiting') ready.set(task.work_directory, (ready.get(task.work_directory) ?? 0) + 1);
-  }
-  return ready;
+function countPerPath(changes: readonly Change[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { task } of changes) counts.set(task.work_directory, (counts.get(task.work_directory) ?? 0) + 1);
+  return counts;
 }
 
 function measure(

@@ -1,8 +1,9 @@
 import type { ErrorBody } from '@task-orchestrator/contract';
+import type { JsonText } from '../json-answer.ts';
 
 /** The envelope around an answer, as JSON text. */
-export function wrapData(data: unknown): string {
-  return `{"success":true,"data":${JSON.stringify(data)},"error":null,"timestamp":"${new Date().toISOString()}"}`;
+export function wrapData(data: unknown): JsonText {
+  return ['{"success":true,"data":', JSON.stringify(data), `,"error":null,"timestamp":"${new Date().toISOString()}"}`];
 }
 
 /** The envelope around a refusal, as JSON text. */

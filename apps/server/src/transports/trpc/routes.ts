@@ -20,10 +20,10 @@ interface Procedure {
   record: RecordRequest;
 }
 
-/** What came of one call, as JSON text. */
+/** What came of one call. */
 interface Answer {
   status: number;
-  json: string;
+  json: readonly string[];
   refusal?: Refusal;
 }
 
@@ -110,12 +110,12 @@ async function answerCall(call: {
     waits = isWaiting(valid);
     const data = await endpoint.run(valid, contextOf(request, waits ? signalOf() : undefined));
     procedure?.record(request, { status: 200, isWaiting: waits });
-    return { status: 200, json: `{"result":{"data":${JSON.stringify(data)}}}` };
+    return { status: 200, json: ['{"result":{"data":', JSON.stringify(data), '}}'] };
   } catch (error) {
     const refusal = toRefusal(error, request.id);
     const { status } = refusal;
     procedure?.record(request, { status, refusal, isWaiting: waits });
-    return { status, json: JSON.stringify({ error: toErrorShape(refusal, path) }), refusal };
+    return { status, json: [JSON.stringify({ error: toErrorShape(refusal, path) })], refusal };
   }
 }
 
@@ -131,8 +131,8 @@ function sendAnswer(reply: FastifyReply, { status, json, refusal }: Answer): voi
 function sendAnswers(reply: FastifyReply, answers: readonly Answer[]): void {
   const [first] = answers;
   const isUniform = answers.every(({ status }) => status === first?.status);
-  const json = `[${answers.map((answer) => answer.json).join(',')}]`;
-  sendAnswer(reply, { status: MULTI_STATUS, ...(isUniform && first), json });
+  const json = answers.flatMap((answer, index) => [index === 0 ? '[' : ',', ...answer.json]);
+  sendAnswer(reply, { status: MULTI_STATUS, ...(isUniform && first), json: [...json, ']'] });
 }
 
 const MULTI_STATUS = 207;
