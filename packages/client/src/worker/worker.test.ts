@@ -57,6 +57,20 @@ function untilAborted() {
   return { handler, reason };
 }
 
+/** How many calls of a procedure were under way at a time. */
+function countCalls(name: string): { readonly most: number } {
+  const procedure = queue.procedures[name]!;
+  const calls = { most: 0 };
+  let underWay = 0;
+  queue.procedures[name] = async (input, request) => {
+    calls.most = Math.max(calls.most, ++underWay);
+    await endOfTurn();
+    underWay--;
+    return procedure(input, request);
+  };
+  return calls;
+}
+
 /** The test's own time limit bounds the wait. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -98,22 +112,24 @@ test('while outcomes do not get through, only as many tasks are taken again as t
 
 test('of a backlog each call takes half of the places, and two are under way', async () => {
   queue.add(40);
-  const acquire = queue.procedures['tasks.acquire']!;
-  let underWay = 0;
-  let most = 0;
-  queue.procedures['tasks.acquire'] = async (input, request) => {
-    most = Math.max(most, ++underWay);
-    await endOfTurn();
-    underWay--;
-    return acquire(input, request);
-  };
+  const calls = countCalls('tasks.acquire');
   start(() => {}, { concurrency: 4, prefetch: 4 });
   await queue.untilEnded(40);
   const [first, ...others] = queue.limits;
   expect(first).toBe(8);
   expect(Math.max(...others)).toBe(4);
-  expect(most).toBe(2);
+  expect(calls.most).toBe(2);
   expect(queue.mostHeld).toBeLessThanOrEqual(16);
+});
+
+test('a single handler takes tasks in the order of their hand-out, from one call after the other', async () => {
+  queue.add(40);
+  const calls = countCalls('tasks.acquire');
+  const started: string[] = [];
+  start(({ task_id }) => void started.push(task_id), { concurrency: 1, prefetch: 7 });
+  await queue.untilEnded(40);
+  expect(calls.most).toBe(1);
+  expect(started).toEqual(Array.from({ length: 40 }, (_, index) => `t${index}`));
 });
 
 test('a worker that finds less than it asked for waits with one call', async () => {

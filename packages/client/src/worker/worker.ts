@@ -153,7 +153,8 @@ export class Worker {
         const answer = await this.#client.tasks.acquire({ ...this.#ask, limit, acquire_id: acquireId }, { signal });
         failures = 0;
         isUnanswered = false;
-        this.#isBacklogged = answer.tasks.length === limit;
+        // A single handler takes tasks in the order of their hand-out, which two calls could mix up.
+        this.#isBacklogged = answer.tasks.length === limit && this.#concurrency > 1;
         acquireId = timeOrderedId();
         this.#take(answer.tasks);
         if (answer.tasks.length === 0) await this.#pause(performance.now() - askedAt, answer.retry_after_seconds);
