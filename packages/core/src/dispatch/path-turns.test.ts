@@ -1,5 +1,6 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { PathTurns, type IsLeftOut } from './path-turns.ts';
+import { PathTurns, type IsLeftOut, type Turn } from './path-turns.ts';
 import { createSelector, type Selector } from './selector.ts';
 
 const ANY = createSelector({ subtree: false });
@@ -124,6 +125,7 @@ test('every second turn is for who has waited too long, and such turns are dealt
   expect(deal()).toMatchObject([{ path: 'b', rank: 0, quota: 1, isAged: true }]);
   expect(deal()).toMatchObject([{ path: 'a', rank: 2, quota: 1, isAged: false }]);
   turns.moveHead(deal()[0]!, null);
+  expect(deal()).toMatchObject([{ path: 'a', rank: 2, quota: 1, isAged: false }]);
   expect(deal()).toMatchObject([{ path: 'c', rank: 1, isAged: true }]);
   expect(turns.deal(ANY, 4, 50, NOBODY)).toMatchObject([{ path: 'a', quota: 4, isAged: false }]);
 });
@@ -138,3 +140,44 @@ test('workers that share no path do not take the aged turns from each other', ()
     turns.deal({ paths: [work_path], subtree: false, tagsAny: null }, 1, 200, NOBODY)[0]!.isAged;
   expect([deal('a'), deal('b'), deal('a'), deal('b')]).toEqual([true, true, false, false]);
 });
+
+const path = fc.constantFrom('/a', '/b', '/c', '/d', '/e');
+const rank = fc.nat({ max: 2 });
+const runAt = fc.nat({ max: 5 });
+const step = fc.oneof(
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('add' as const), path, rank, runAt }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('deal' as const), want: fc.integer({ min: 1, max: 7 }), leftOut: path }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('move' as const), runAt: fc.option(runAt) }) },
+);
+
+test.for([0, 3])(
+  'turns of all paths are dealt as those of a tree that has them all, ageing after %i ms',
+  (ageingMs) => {
+    const tree = createSelector({ work_path: '/', subtree: true });
+    const weights = { '/a': 2, '/b': 0.5 };
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const [fromAll, fromTree] = [openTurns({ weights, ageingMs }), openTurns({ weights, ageingMs })];
+        let dealt: Turn[] = [];
+        for (const taken of steps) {
+          if (taken.kind === 'add') {
+            for (const turns of [fromAll, fromTree]) turns.add(taken.path, taken.rank, taken.runAt);
+          } else if (taken.kind === 'deal') {
+            const isLeftOut: IsLeftOut = (path) => path === taken.leftOut;
+            dealt = fromAll.deal(ANY, taken.want, 6, isLeftOut);
+            expect(dealt).toEqual(fromTree.deal(tree, taken.want, 6, isLeftOut));
+          } else {
+            // A path that is forgotten with its last task is not remembered as the one that had the last aged turn.
+            const [turn] = dealt.splice(0, 1);
+            if (!turn || (ageingMs > 0 && taken.runAt === null)) continue;
+            const place = taken.runAt === null ? null : { runAt: taken.runAt, band: Infinity, hasLater: true };
+            expect(fromAll.moveHead(turn, place)).toEqual(fromTree.moveHead(turn, place));
+          }
+        }
+      }),
+    );
+  },
+);

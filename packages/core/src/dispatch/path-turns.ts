@@ -1,6 +1,7 @@
 import TinyQueue from 'tinyqueue';
 import { isBelow } from '../domain/path-tree.ts';
 import { HIGHEST_RANK } from '../domain/priority.ts';
+import { LazyQueue, type Key } from './lazy-queue.ts';
 import { selectsPath, type Selector } from './selector.ts';
 
 /** Tasks of one path and one rank: where to look, and how many to take at most. */
@@ -43,6 +44,8 @@ export type IsLeftOut = (path: string, rank: number, isAged: boolean) => boolean
 
 interface PathEntry {
   readonly path: string;
+  /** Grows from path to path: paths that came in together are served in that order, as their tasks lie in the database. */
+  readonly number: number;
   /** When the path last had its turn, in turns dealt; a path that comes in stands behind those that wait for theirs. */
   lastTurn: number;
   /** Part of its turn that the path has left. */
@@ -60,6 +63,14 @@ interface PathEntry {
   version: number;
 }
 
+/** Paths in the order of their turns. */
+interface Line {
+  pop(): PathEntry | undefined;
+  push(entry: PathEntry): void;
+}
+
+const RANKS: readonly number[] = Array.from({ length: HIGHEST_RANK + 1 }, (_, rank) => rank);
+
 /**
  * Whose turn it is when a worker may take from several paths: the path that has gone longest without one takes
  * as many tasks as it weighs (deficit round robin, Shreedhar & Varghese 1996). It remembers which paths may have
@@ -67,12 +78,18 @@ interface PathEntry {
  */
 export class PathTurns {
   readonly #entries = new Map<string, PathEntry>();
+  /** For each rank all paths that may have a task of it, in the order of their turns. */
+  readonly #lines = RANKS.map((rank) => new LazyQueue<PathEntry>((entry) => turnKey(entry, rank)));
+  /** The same in the order of their longest-waiting tasks. */
+  readonly #byAge = RANKS.map((rank) => new LazyQueue<PathEntry>((entry) => ageKey(entry, rank)));
   readonly #weightOf: (path: string) => number;
   readonly #ageingMs: number;
   /** Grows with each task that became ready. */
   version = 0;
+  #paths = 0;
   #turns = 0;
   #deals = 0;
+  #wasLastDealAged = false;
 
   /** @param options.ageingMs after this long a task takes every second turn from higher priorities; 0 = never. */
   constructor(options: { weightOf: (path: string) => number; ageingMs: number }) {
@@ -89,12 +106,12 @@ export class PathTurns {
       const bands = Array.from<number>({ length: HIGHEST_RANK + 1 }).fill(Infinity);
       const later = Array.from<boolean>({ length: HIGHEST_RANK + 1 }).fill(false);
       const turns = { lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false };
-      entry = { path, ...turns, heads, bands, later, version: 0 };
+      entry = { path, number: ++this.#paths, ...turns, heads, bands, later, version: 0 };
       this.#entries.set(path, entry);
     }
     entry.version = this.version;
     const head = entry.heads[rank];
-    if (head === null || head === undefined || runAt < head) entry.heads[rank] = runAt;
+    if (head === null || head === undefined || runAt < head) this.#setHead(entry, rank, runAt);
     if (band === Infinity) entry.later[rank] = true;
     else if (band < entry.bands[rank]!) entry.bands[rank] = band;
   }
@@ -109,11 +126,19 @@ export class PathTurns {
     const runAt = entry?.heads[rank] ?? null;
     if (!entry || runAt === null || entry.version !== version) return null;
     const before = { runAt, band: entry.bands[rank]!, hasLater: entry.later[rank]! };
-    entry.heads[rank] = place?.runAt ?? null;
+    this.#setHead(entry, rank, place?.runAt ?? null);
     entry.bands[rank] = place?.band ?? Infinity;
     entry.later[rank] = place?.hasLater ?? false;
     if (entry.heads.every((head) => head === null)) this.#entries.delete(path);
     return before;
+  }
+
+  #setHead(entry: PathEntry, rank: number, runAt: number | null): void {
+    const before = entry.heads[rank] ?? null;
+    entry.heads[rank] = runAt;
+    if (runAt === null || (before !== null && before <= runAt)) return;
+    this.#lines[rank]!.push(entry);
+    this.#byAge[rank]!.push(entry);
   }
 
   oldest(): Head | null {
@@ -151,6 +176,7 @@ export class PathTurns {
    * waiting task: ask again for the rest.
    */
   deal(selector: Selector, want: number, now: number, isLeftOut: IsLeftOut): Turn[] {
+    if (selector.paths === null) return this.#dealFromAll(want, now, isLeftOut);
     const entries = [...this.#matching(selector)];
     const rank = topRank(entries, isLeftOut);
     if (rank === null) return [];
@@ -159,7 +185,30 @@ export class PathTurns {
     if (aged && !wasLastDealAged(entries))
       return [this.#dealTo(aged.entry, { rank: aged.rank, quota: 1, isAged: true })];
     const top = entries.filter(({ path, heads }) => heads[rank] !== null && !isLeftOut(path, rank, false));
-    return this.#dealRank(top, rank, aged ? 1 : want);
+    const line = new TinyQueue(
+      top,
+      (a, b) => a.lastTurn - b.lastTurn || (a.heads[rank] ?? 0) - (b.heads[rank] ?? 0) || a.number - b.number,
+    );
+    return this.#dealRank(line, rank, aged ? 1 : want);
+  }
+
+  /** The same without a look at each path: there may be tens of thousands. */
+  #dealFromAll(want: number, now: number, isLeftOut: IsLeftOut): Turn[] {
+    for (const rank of RANKS.toReversed()) {
+      const line = new Passage(this.#lines[rank]!, ({ path }) => isLeftOut(path, rank, false));
+      try {
+        const first = line.pop();
+        if (!first) continue;
+        line.push(first);
+        const aged = this.#findAgedOfAll(rank, now, isLeftOut);
+        if (aged && !this.#wasLastDealAged)
+          return [this.#dealTo(aged.entry, { rank: aged.rank, quota: 1, isAged: true })];
+        return this.#dealRank(line, rank, aged ? 1 : want);
+      } finally {
+        line.end();
+      }
+    }
+    return [];
   }
 
   *#matching(selector: Selector): Generator<PathEntry, undefined> {
@@ -169,20 +218,19 @@ export class PathTurns {
     for (const entry of candidates) if (entry && (isExact || selectsPath(selector, entry.path))) yield entry;
   }
 
-  #dealRank(entries: readonly PathEntry[], rank: number, want: number): Turn[] {
-    const [only] = entries;
-    if (only && entries.length === 1) {
-      only.lastTurn = ++this.#turns;
-      return [this.#dealTo(only, { rank, quota: want, isAged: false })];
+  /** Of paths that came in together, the one whose task has waited longest has its turn first. */
+  #dealRank(line: Line, rank: number, want: number): Turn[] {
+    const [first, second] = [line.pop()!, line.pop()];
+    if (!second) {
+      first.lastTurn = ++this.#turns;
+      line.push(first);
+      return [this.#dealTo(first, { rank, quota: want, isAged: false })];
     }
-    // Of paths that came in together, the one whose task has waited longest.
-    const queue = new TinyQueue(
-      [...entries],
-      (a, b) => a.lastTurn - b.lastTurn || (a.heads[rank] ?? 0) - (b.heads[rank] ?? 0),
-    );
+    line.push(first);
+    line.push(second);
     const quotas = new Map<PathEntry, number>();
     for (let left = want; left > 0;) {
-      const entry = queue.pop()!;
+      const entry = line.pop()!;
       if (entry.deficit < 1) entry.deficit += this.#weightOf(entry.path);
       const quota = Math.min(Math.floor(entry.deficit), left);
       entry.deficit -= quota;
@@ -190,7 +238,7 @@ export class PathTurns {
       if (quota > 0) quotas.set(entry, (quotas.get(entry) ?? 0) + quota);
       // Who wants no more leaves a path in the middle of its turn: it goes on with the next.
       if (entry.deficit < 1) entry.lastTurn = ++this.#turns;
-      queue.push(entry);
+      line.push(entry);
     }
     return [...quotas].map(([entry, quota]) => this.#dealTo(entry, { rank, quota, isAged: false }));
   }
@@ -198,6 +246,7 @@ export class PathTurns {
   #dealTo(entry: PathEntry, turn: Pick<Turn, 'rank' | 'quota' | 'isAged'>): Turn {
     entry.lastDeal = ++this.#deals;
     entry.wasAged = turn.isAged;
+    this.#wasLastDealAged = turn.isAged;
     const { path, bands, later, version } = entry;
     return { path, band: bands[turn.rank]!, hasLater: later[turn.rank]!, version, ...turn };
   }
@@ -215,13 +264,72 @@ export class PathTurns {
     for (const entry of entries) {
       for (let lower = 0; lower < rank; lower++) {
         const head = entry.heads[lower] ?? null;
-        if (head === null || head > oldest || isLeftOut(entry.path, lower, true)) continue;
+        // Of those that have waited equally long, the one that came in first.
+        if (head === null || head > oldest || (found && head === oldest)) continue;
+        if (isLeftOut(entry.path, lower, true)) continue;
         oldest = head;
         found = { entry, rank: lower };
       }
     }
     return found;
   }
+
+  #findAgedOfAll(rank: number, now: number, isLeftOut: IsLeftOut): { entry: PathEntry; rank: number } | null {
+    if (this.#ageingMs === 0) return null;
+    let oldest = now - this.#ageingMs;
+    let found: { entry: PathEntry; rank: number } | null = null;
+    for (let lower = 0; lower < rank; lower++) {
+      const headOf = ({ heads }: PathEntry): number => heads[lower] ?? Infinity;
+      const line = new Passage(
+        this.#byAge[lower]!,
+        (entry) => headOf(entry) <= oldest && isLeftOut(entry.path, lower, true),
+      );
+      const entry = line.pop();
+      if (entry) line.push(entry);
+      line.end();
+      if (!entry || headOf(entry) > oldest) continue;
+      if (found && headOf(entry) === oldest && entry.number >= found.entry.number) continue;
+      oldest = headOf(entry);
+      found = { entry, rank: lower };
+    }
+    return found;
+  }
+}
+
+/** A line in which some are passed over. They stand in it again after its end. */
+class Passage implements Line {
+  readonly #queue: LazyQueue<PathEntry>;
+  readonly #isPassed: (entry: PathEntry) => boolean;
+  readonly #passed: PathEntry[] = [];
+
+  constructor(queue: LazyQueue<PathEntry>, isPassed: (entry: PathEntry) => boolean) {
+    this.#queue = queue;
+    this.#isPassed = isPassed;
+  }
+
+  pop(): PathEntry | undefined {
+    let entry = this.#queue.pop();
+    for (; entry && this.#isPassed(entry); entry = this.#queue.pop()) this.#passed.push(entry);
+    return entry;
+  }
+
+  push(entry: PathEntry): void {
+    this.#queue.push(entry);
+  }
+
+  end(): void {
+    for (const entry of this.#passed.splice(0)) this.#queue.push(entry);
+  }
+}
+
+function turnKey({ lastTurn, heads, number }: PathEntry, rank: number): Key | null {
+  const head = heads[rank] ?? null;
+  return head === null ? null : [lastTurn, head, number];
+}
+
+function ageKey({ heads, number }: PathEntry, rank: number): Key | null {
+  const head = heads[rank] ?? null;
+  return head === null ? null : [head, number, 0];
 }
 
 /** Workers that share no path do not take each other's turns: what counts is what was dealt here last. */
