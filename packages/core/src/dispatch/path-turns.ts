@@ -78,10 +78,10 @@ const RANKS: readonly number[] = Array.from({ length: HIGHEST_RANK + 1 }, (_, ra
  */
 export class PathTurns {
   readonly #entries = new Map<string, PathEntry>();
-  /** For each rank all paths that may have a task of it, in the order of their turns. */
-  readonly #lines = RANKS.map((rank) => new LazyQueue<PathEntry>((entry) => turnKey(entry, rank)));
+  /** For each rank all paths that may have a task of it, in the order of their turns; kept from the first time they are needed. */
+  readonly #lines: (LazyQueue<PathEntry> | undefined)[] = [];
   /** The same in the order of their longest-waiting tasks. */
-  readonly #byAge = RANKS.map((rank) => new LazyQueue<PathEntry>((entry) => ageKey(entry, rank)));
+  readonly #byAge: (LazyQueue<PathEntry> | undefined)[] = [];
   readonly #weightOf: (path: string) => number;
   readonly #ageingMs: number;
   /** Grows with each task that became ready. */
@@ -137,8 +137,14 @@ export class PathTurns {
     const before = entry.heads[rank] ?? null;
     entry.heads[rank] = runAt;
     if (runAt === null || (before !== null && before <= runAt)) return;
-    this.#lines[rank]!.push(entry);
-    this.#byAge[rank]!.push(entry);
+    this.#lines[rank]?.push(entry);
+    this.#byAge[rank]?.push(entry);
+  }
+
+  #queueBy(keyOf: (entry: PathEntry) => Key | null): LazyQueue<PathEntry> {
+    const queue = new LazyQueue(keyOf);
+    for (const entry of this.#entries.values()) queue.push(entry);
+    return queue;
   }
 
   oldest(): Head | null {
@@ -195,7 +201,8 @@ export class PathTurns {
   /** The same without a look at each path: there may be tens of thousands. */
   #dealFromAll(want: number, now: number, isLeftOut: IsLeftOut): Turn[] {
     for (const rank of RANKS.toReversed()) {
-      const line = new Passage(this.#lines[rank]!, ({ path }) => isLeftOut(path, rank, false));
+      const all = (this.#lines[rank] ??= this.#queueBy((entry) => turnKey(entry, rank)));
+      const line = new Passage(all, ({ path }) => isLeftOut(path, rank, false));
       try {
         const first = line.pop();
         if (!first) continue;
@@ -280,10 +287,8 @@ export class PathTurns {
     let found: { entry: PathEntry; rank: number } | null = null;
     for (let lower = 0; lower < rank; lower++) {
       const headOf = ({ heads }: PathEntry): number => heads[lower] ?? Infinity;
-      const line = new Passage(
-        this.#byAge[lower]!,
-        (entry) => headOf(entry) <= oldest && isLeftOut(entry.path, lower, true),
-      );
+      const all = (this.#byAge[lower] ??= this.#queueBy((entry) => ageKey(entry, lower)));
+      const line = new Passage(all, (entry) => headOf(entry) <= oldest && isLeftOut(entry.path, lower, true));
       const entry = line.pop();
       if (entry) line.push(entry);
       line.end();
