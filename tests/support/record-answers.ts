@@ -30,10 +30,12 @@ export function recordAnswers(client: Client, recorder: AnswerRecorder): Client 
       },
       async completeMany(...args) {
         const answer = await completeMany(...args);
+        // A worker asks for refusals only: what is not among the results was done.
+        const errors = new Map(answer.results.map(({ index, error }) => [index, error]));
         for (const [index, { task_id, lease_token = '' }] of args[0].completions.entries()) {
-          const { value, error } = answer.results[index] ?? {};
-          if (value) recorder.onCompleted?.({ task_id, lease_token });
+          const error = errors.get(index);
           if (error) recorder.onRefused?.({ task_id, lease_token, code: error.code });
+          else recorder.onCompleted?.({ task_id, lease_token });
         }
         return answer;
       },
