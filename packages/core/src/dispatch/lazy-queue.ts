@@ -24,11 +24,6 @@ export class LazyQueue<Item> {
     this.#keyOf = keyOf;
   }
 
-  /** Places in line, those among them that count for nothing any more. */
-  get length(): number {
-    return this.#places.length;
-  }
-
   /** Puts in an item that is new here, or whose key may have become smaller. */
   push(item: Item): void {
     const key = this.#keyOf(item);

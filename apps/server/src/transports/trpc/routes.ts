@@ -20,7 +20,7 @@ interface Procedure {
   record: RecordRequest;
 }
 
-/** What came of one call. */
+/** What came of one call, as JSON text in pieces. */
 interface Answer {
   status: number;
   json: readonly string[];
