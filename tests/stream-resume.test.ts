@@ -48,13 +48,14 @@ test('a stream that is resumed after breaks and restarts loses nothing, doubles 
 });
 
 test('readers that do not read make the server wait, not grow, and lose nothing', async () => {
-  const server = await ServerProcess.start();
+  // Of a server that kept for each what it has not read, this heap would hold a tenth.
+  const server = await ServerProcess.start({ NODE_OPTIONS: '--max-old-space-size=128' });
   const client = server.client();
   // 16 MB of events: far more than sockets take.
   const before = await failTasks(client, { count: 1600, message: 'x'.repeat(10_000) });
   const memoryBefore = await readMemoryMb(client);
   const slow = new EventReader(server);
-  const others = Array.from({ length: 29 }, () => new EventReader(server));
+  const others = Array.from({ length: 59 }, () => new EventReader(server));
   onTestFinished(() => [slow, ...others].forEach((reader) => reader.disconnect()));
   for (const reader of others) await reader.connect();
   const response = await slow.connect();
@@ -62,8 +63,9 @@ test('readers that do not read make the server wait, not grow, and lose nothing'
   // What happens while they stand still is not kept for them either.
   const after = await failTasks(client, { count: 400, message: 'y'.repeat(10_000) });
   const grownMb = (await readMemoryMb(client)) - memoryBefore;
-  console.log(`30 readers that stand still before 20 MB of events: the server has grown by ${grownMb} MB`);
-  expect(grownMb).toBeLessThan(250);
+  console.log(`60 readers that stand still before 20 MB of events: the server has grown by ${grownMb} MB`);
+  // A third of what it would have to keep; a good part of it is garbage that nobody has been in want of yet.
+  expect(grownMb).toBeLessThan(400);
 
   const failed = () => ofType(slow.events, 'failed').map(({ task_id }) => task_id);
   const reading = slow.consume(response);

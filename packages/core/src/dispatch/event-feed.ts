@@ -14,7 +14,7 @@ interface Subscriber {
 
 /**
  * Tells streams when there is something for them to read. It holds no events: a stream reads from the database at
- * its own pace, so a slow one costs nothing.
+ * its own pace, so a slow one costs no more than a page.
  */
 export class EventFeed {
   readonly #subscribers = new Set<Subscriber>();
