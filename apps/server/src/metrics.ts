@@ -90,12 +90,13 @@ function countEvents(registry: Registry): NonNullable<CoreObserver['onEvents']> 
     registers,
   });
   return (events) => {
-    const counts = Map.groupBy(events, ({ type }) => type);
-    for (const [type, { length }] of counts) counters[type]?.inc(length);
-    for (const { waitSeconds, workSeconds } of events) {
+    const counts = new Map<TaskEvent['type'], number>();
+    for (const { type, waitSeconds, workSeconds } of events) {
+      counts.set(type, (counts.get(type) ?? 0) + 1);
       if (waitSeconds !== undefined) waitTime.observe(waitSeconds);
       if (workSeconds !== undefined) workTime.observe(workSeconds);
     }
+    for (const [type, count] of counts) counters[type]?.inc(count);
   };
 }
 

@@ -247,7 +247,9 @@ export class PathTurns {
       if (entry.deficit < 1) entry.lastTurn = ++this.#turns;
       line.push(entry);
     }
-    return [...quotas].map(([entry, quota]) => this.#dealTo(entry, { rank, quota, isAged: false }));
+    const dealt: Turn[] = [];
+    for (const [entry, quota] of quotas) dealt.push(this.#dealTo(entry, { rank, quota, isAged: false }));
+    return dealt;
   }
 
   #dealTo(entry: PathEntry, turn: Pick<Turn, 'rank' | 'quota' | 'isAged'>): Turn {

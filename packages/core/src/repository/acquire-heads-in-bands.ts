@@ -14,10 +14,9 @@ export async function findHeadsInBands(
   looks: readonly Look[],
   tags: string | null,
 ): Promise<readonly Heads[]> {
-  const first = await findFirstOfEach(querier, looks, tags);
-  const heads: Heads[] = [];
-  for (const [index, look] of looks.entries()) heads.push(first?.[index] ?? (await findOne(querier, look, tags)));
-  return heads;
+  const heads = (await findFirstOfEach(querier, looks, tags)) ?? Array.from<null>({ length: looks.length }).fill(null);
+  for (let turn = 0; turn < looks.length; turn++) heads[turn] ??= await findOne(querier, looks[turn]!, tags);
+  return heads as Heads[];
 }
 
 /** One task of each turn, in one statement: where paths take turns, that is what most of them get. */
@@ -31,16 +30,16 @@ async function findFirstOfEach(
   const rows = await querier.all(hasLater ? firstOfEachTurn : firstCreatedOfEachTurn, [
     JSON.stringify(looks.map(toArgs)),
   ]);
-  const byTurn: TurnRow[][] = looks.map(() => []);
-  for (const row of rows) byTurn[row.turn]!.push(row);
+  const createdOf: (TaskRow | undefined)[] = [];
+  const laterOf: (TaskRow | undefined)[] = [];
+  for (const row of rows) (isDueSinceCreation(row) ? createdOf : laterOf)[row.turn] = row;
   return looks.map(({ band }, turn) => {
-    const found = byTurn[turn]!;
-    const created = found.find(isDueSinceCreation);
+    const created = createdOf[turn];
     // It may stand in a band further on.
     if (!created && band !== Infinity) return null;
-    const hasLater = found.some((task) => !isDueSinceCreation(task));
-    const first = found.length > 1 ? found.toSorted(byOrder).slice(0, 1) : found;
-    return { rows: first, band: created ? bandOf(created) : Infinity, hasLater };
+    const later = laterOf[turn];
+    const first = created && later ? [created, later].toSorted(byOrder)[0] : (created ?? later);
+    return { rows: first ? [first] : [], band: created ? bandOf(created) : Infinity, hasLater: later !== undefined };
   });
 }
 

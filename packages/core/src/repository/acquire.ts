@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { EmptyReason } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
 import { defineVerb } from '../commit/commit-queue.ts';
@@ -6,9 +5,10 @@ import type { Commit } from '../commit/commit.ts';
 import { defineStatement } from '../db/engine.ts';
 import type { IsLeftOut, Turn } from '../dispatch/path-turns.ts';
 import { selectorKey, selectsOnePath, type Selector } from '../dispatch/selector.ts';
+import { leaseToken } from '../domain/lease-token.ts';
 import { isInScope, type Scope } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
-import { passBy, type After } from './look.ts';
+import { passBy, type After, type Look } from './look.ts';
 import { PathGuard, type Obstacle } from './path-guard.ts';
 import { TASK_COLUMNS, type TaskRow } from './task-row.ts';
 
@@ -146,9 +146,12 @@ async function takeTasks(
       const flow = flowOf(turn);
       lastTaken.set(flow, passBy(rows, lastTaken.get(flow)));
     }
-    const looks = dealt.map((turn) => ({ ...turn, after: findAfter(lastTaken, turn) }));
+    // Mostly the first look is enough, and nothing was taken before it.
+    const looks: readonly Look[] =
+      lastTaken.size === 0 ? dealt : dealt.map((turn) => ({ ...turn, after: lastTaken.get(flowOf(turn)) }));
     const heads = await findHeads(commit.tx, looks, selector.tagsAny);
-    for (const [index, turn] of dealt.entries()) {
+    for (let index = 0; index < dealt.length; index++) {
+      const turn = dealt[index]!;
       const { rows: found, band, hasLater } = heads[index]!;
       const knowsHead = selector.tagsAny === null;
       if (turn.isAged && found[0] && !turns.isAged(found[0].run_at, now)) {
@@ -171,11 +174,6 @@ async function takeTasks(
     }
   }
   return { tasks, reason: explain(reasons) };
-}
-
-/** Mostly the first look is enough, and nothing was taken before it. */
-function findAfter(lastTaken: ReadonlyMap<string, After>, turn: Turn): After | undefined {
-  return lastTaken.size === 0 ? undefined : lastTaken.get(flowOf(turn));
 }
 
 function flowOf({ path, rank }: Turn): string {
@@ -221,7 +219,7 @@ function startAttempt(commit: Commit, task: TaskRow, call: AcquireCall): void {
     attempt: task.attempt + 1,
     worker_id: call.worker_id,
     acquire_id: call.acquire_id,
-    lease_token: randomUUID(),
+    lease_token: leaseToken(),
     lease_epoch: task.lease_epoch + 1,
     lease_state: 'live',
     lease_seconds,

@@ -23,14 +23,18 @@ const taskRowsById = defineStatement<[ids: string], TaskRow>((kysely, arg, diale
 
 /** Reads tasks in order to change them; each id once, whoever asks for it. */
 export async function lockTasks(tx: Transaction, ids: readonly string[]): Promise<Map<string, ControlRow>> {
-  const rows = await tx.all(controlRowsById, [JSON.stringify([...new Set(ids)])]);
-  return new Map(rows.map((row) => [row.task_id, row]));
+  return byTaskId(await tx.all(controlRowsById, [JSON.stringify([...new Set(ids)])]));
 }
 
 /** The same with all columns, for verbs that answer with the task. */
 export async function lockWholeTasks(tx: Transaction, ids: readonly string[]): Promise<Map<string, TaskRow>> {
-  const rows = await tx.all(taskRowsById, [JSON.stringify([...new Set(ids)])]);
-  return new Map(rows.map((row) => [row.task_id, row]));
+  return byTaskId(await tx.all(taskRowsById, [JSON.stringify([...new Set(ids)])]));
+}
+
+function byTaskId<Row extends ControlRow>(rows: readonly Row[]): Map<string, Row> {
+  const byId = new Map<string, Row>();
+  for (const row of rows) byId.set(row.task_id, row);
+  return byId;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { TaskRow } from './task-row.ts';
 
 /** A turn, from after the tasks of it that were taken last. */
 export interface Look extends Pick<Turn, 'path' | 'rank' | 'quota' | 'band' | 'hasLater'> {
-  readonly after: After | undefined;
+  readonly after?: After | undefined;
 }
 
 type Position = Pick<TaskRow, 'run_at' | 'seq'>;

@@ -57,12 +57,14 @@ export class RowWriter {
     const shared = columns.filter((column) => isShared(rows, column));
     const own = columns.filter((column) => !shared.includes(column));
     const common = pick(first, shared);
-    for (let start = 0; start < rows.length;) {
-      const size = SIZES.find((size) => size <= rows.length - start)!;
-      const text = this.#textFor({ verb, table, shared, own, size });
-      const values = valuesOf(rows, own, start, start + size);
-      onWritten(Number(this.#connection.prepare(text).run(common, values).lastInsertRowid), size);
-      start += size;
+    let start = 0;
+    for (const size of SIZES) {
+      if (rows.length - start < size) continue;
+      const statement = this.#connection.prepare(this.#textFor({ verb, table, shared, own, size }));
+      for (; rows.length - start >= size; start += size) {
+        const values = valuesOf(rows, own, start, size);
+        onWritten(Number(statement.run(common, values).lastInsertRowid), size);
+      }
     }
   }
 
@@ -95,9 +97,14 @@ function pick(row: Row, columns: readonly string[]): Row {
 }
 
 /** Row after row, in one list. */
-function valuesOf(rows: readonly Row[], columns: readonly string[], start: number, end: number): unknown[] {
+function valuesOf(rows: readonly Row[], columns: readonly string[], start: number, size: number): unknown[] {
   const values: unknown[] = [];
-  for (let index = start; index < end; index++) for (const column of columns) values.push(rows[index]![column]);
+  values.length = size * columns.length;
+  let place = 0;
+  for (let index = start; index < start + size; index++) {
+    const row = rows[index]!;
+    for (const column of columns) values[place++] = row[column];
+  }
   return values;
 }
 
