@@ -34,7 +34,8 @@ export function announce(context: CoreContext, commit: Commit): void {
 
 /** Look-ups that could not see the commit yet may have found that nothing is waiting. */
 function rememberReady({ turns }: CoreContext, changes: readonly Change[]): void {
-  const latest = new Map(changes.map(({ task }) => [task.seq, task]));
+  const latest = new Map<number, Change['task']>();
+  for (const { task } of changes) latest.set(task.seq, task);
   for (const task of latest.values()) {
     if (task.status === 'waiting') turns.add(task.work_directory, task.priority, task.run_at, bandOf(task));
   }
