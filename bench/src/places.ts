@@ -15,6 +15,7 @@ export const places = {
   fill: here('./load/fill-store.ts'),
   idle: here('./load/idle.ts'),
   bareHttp: here('./load/bare-http.ts'),
+  pacedHttp: here('./load/paced-http.ts'),
   bareSqlite: here('./load/bare-sqlite.ts'),
   builtServer: here('../../apps/server/dist/main.js'),
   sourceServer: here('../../apps/server/src/main.ts'),

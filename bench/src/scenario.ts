@@ -1,6 +1,6 @@
 export const SCENARIOS = {
   S: 'flush calls per acknowledged enqueue (strace)',
-  L: 'bare limits: node:http under wrk, better-sqlite3 with 64 per commit',
+  L: 'bare limits: node:http under wrk and at the pace of D, better-sqlite3 with 64 per commit',
   A: 'enqueue one at a time, 64 concurrent callers',
   B: 'enqueue 500 at a time, one caller',
   C: 'drain 20,000 no-op tasks, one worker process, concurrency 64',

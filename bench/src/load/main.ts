@@ -187,6 +187,6 @@ function perSecond(count: number, ms: number): number {
   return (count / ms) * 1000;
 }
 
-function quantile(sorted: readonly number[], share: number): number {
+export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
 }
