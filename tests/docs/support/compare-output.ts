@@ -56,7 +56,8 @@ function readPart(part: string): unknown {
   return JSON.parse(json.replaceAll(/(?<=[{,]\s*)…(?=\s*[,}])/g, `"${ELISION}": null`));
 }
 
-const ID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+/** A UUID, or a text that is a lease token and nothing else. */
+const ID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|^[\w-]{22}$/g;
 const TIME = /\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z/g;
 const KEY = /tok_[\w-]{43}/g;
 
