@@ -18,6 +18,8 @@ export default defineConfig({
     testTimeout: 10_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
+    // By default one core is left free, which is half of a machine with two.
+    maxWorkers: '100%',
     passWithNoTests: true,
     projects: [
       project('contract', './packages/contract'),

@@ -151,6 +151,6 @@ function normalise(value: unknown): unknown {
       /"(response_time|cpu_usage|uptime_seconds|oldest_waiting_seconds|active_connections)":[\d.]+/g,
       '"$1":0',
     )
-    .replaceAll(/"(memory_usage|uptime|secret)":"[^"]+"/g, '"$1":""');
+    .replaceAll(/"(memory_usage|uptime|secret|lease_token)":"[^"]+"/g, '"$1":""');
   return JSON.parse(text);
 }

@@ -10,7 +10,7 @@ import { forEachEngine } from '../engines.ts';
 function follow(
   core: Core,
   filter: z.input<typeof StreamInput> = {},
-): { upTo(count: number): Promise<TaskEvent[]>; stop(): Promise<void> } {
+): { readonly events: readonly TaskEvent[]; upTo(count: number): Promise<TaskEvent[]>; stop(): Promise<void> } {
   const ending = new AbortController();
   const events: TaskEvent[] = [];
   let hear = Promise.withResolvers<void>();
@@ -27,6 +27,7 @@ function follow(
   };
   onTestFinished(stop);
   return {
+    events,
     stop,
     async upTo(count) {
       while (events.length < count) await hear.promise;
@@ -62,11 +63,19 @@ forEachEngine((engine) => {
     expect(second.next_cursor).toBeNull();
   });
 
-  test('a stream starts now and follows in the order of the commits', async () => {
+  test('a stream starts now', async () => {
     const { core } = await engine.open();
-    await core.createTask(aTask({ prompt: 'before' }));
+    await core.createTask(aTask());
     const stream = follow(core);
-    await core.ping();
+    const later: string[] = [];
+    while (stream.events.length === 0) later.push((await core.createTask(aTask())).task_id);
+    expect(later).toContain(stream.events[0]!.task_id);
+  });
+
+  test('a stream follows in the order of the commits', async () => {
+    const { core } = await engine.open();
+    await core.createTask(aTask());
+    const stream = follow(core, { last_event_id: await core.eventPosition() });
     await take(core);
     const [task] = await Promise.all([core.createTask(aTask()), core.createTask(aTask())]);
     await core.cancelTask(cancelOf(task));
@@ -108,9 +117,9 @@ forEachEngine((engine) => {
       [{ type: 'created' }, 2],
       [{ worker_id: 'w2' }, 2],
     ] as const;
-    const live = filters.map(([filter]) => follow(core, filter));
-    const all = follow(core);
-    await core.ping();
+    const last_event_id = await core.eventPosition();
+    const live = filters.map(([filter]) => follow(core, { ...filter, last_event_id }));
+    const all = follow(core, { last_event_id });
     await run();
     await all.upTo(6);
     for (const [index, [filter, count]] of filters.entries()) {
