@@ -81,7 +81,7 @@ export interface Core {
   waitForTasks(input: WaitInput, signal?: AbortSignal, scope?: Scope): Promise<z.infer<typeof WaitOutput>>;
   /** The `event_id` after which a stream that starts now begins. */
   eventPosition(): Promise<string>;
-  /** Ends when `signal` aborts or the core closes. Reads from the database page by page: a slow reader holds nothing. */
+  /** Ends when `signal` aborts or the core closes. Reads from the database page by page: a slow reader holds one page. */
   streamEvents(input: StreamInput, signal: AbortSignal, scope?: Scope): AsyncIterable<TaskEvent>;
   listWorkers(input: z.output<typeof WorkersInput>, scope?: Scope): Promise<z.infer<typeof WorkersOutput>>;
   listPaths(input: z.output<typeof PathsInput>, scope?: Scope): Promise<z.infer<typeof PathsOutput>>;

@@ -14,9 +14,10 @@ export async function findHeadsInBands(
   looks: readonly Look[],
   tags: string | null,
 ): Promise<readonly Heads[]> {
-  const heads = (await findFirstOfEach(querier, looks, tags)) ?? Array.from<null>({ length: looks.length }).fill(null);
-  for (let turn = 0; turn < looks.length; turn++) heads[turn] ??= await findOne(querier, looks[turn]!, tags);
-  return heads as Heads[];
+  const first = await findFirstOfEach(querier, looks, tags);
+  const heads: Heads[] = [];
+  for (const look of looks) heads.push(first?.[heads.length] ?? (await findOne(querier, look, tags)));
+  return heads;
 }
 
 /** One task of each turn, in one statement: where paths take turns, that is what most of them get. */

@@ -60,9 +60,7 @@ async function* flowsNow({ engine, turns }: { engine: Engine; turns: PathTurns }
   const remembered = [...turns.heads()];
   for (let start = 0; start < remembered.length; start += LOOKS_A_TURN) {
     if (start > 0) await endOfTurn();
-    const looks = remembered
-      .slice(start, start + LOOKS_A_TURN)
-      .map((head) => ({ ...head, quota: 1, after: undefined }));
+    const looks = remembered.slice(start, start + LOOKS_A_TURN).map((head) => ({ ...head, quota: 1 }));
     for (const { rows } of await findHeads(engine.reader, looks, null)) yield* rows;
   }
 }

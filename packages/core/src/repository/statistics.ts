@@ -134,7 +134,7 @@ export const nextLaterFlow = defineStatement<[work_directory: string, priority: 
 /** `run_at` of the longest-waiting task: what is remembered says where to look, and is put right on the way. */
 export async function findOldestWaiting(reader: Querier, turns: PathTurns): Promise<number | null> {
   for (let oldest = turns.oldest(); oldest; oldest = turns.oldest()) {
-    const [heads] = await findHeads(reader, [{ ...oldest, quota: 1, after: undefined }], null);
+    const [heads] = await findHeads(reader, [{ ...oldest, quota: 1 }], null);
     const first = heads?.rows[0];
     if (heads && first && first.run_at <= oldest.runAt) return first.run_at;
     turns.moveHead(oldest, heads && first ? { ...heads, runAt: first.run_at } : null);
