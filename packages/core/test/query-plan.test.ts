@@ -35,7 +35,7 @@ import {
 import { dueTasks, nextDue } from '../src/repository/promote-due.ts';
 import { listTasks } from '../src/repository/read-tasks.ts';
 import { removableTasks } from '../src/repository/remove-finished.ts';
-import { flowsInBands, nextLaterFlow } from '../src/repository/statistics.ts';
+import { flowsInBands, nextLaterFlow, nextWaitingBand } from '../src/repository/statistics.ts';
 import {
   aBatchTask,
   aSetting,
@@ -159,7 +159,8 @@ const HOT: readonly { name: string; query: () => CompiledQuery; index: string; s
   { name: 'expiredLeases', query: () => compile(expiredLeases, [NOW + 100, 200]), index: 'tasks_lease' },
   { name: 'dueTasks', query: () => compile(dueTasks, [NOW + 100, 200]), index: 'tasks_scheduled' },
   { name: 'nextDue', query: () => compile(nextDue, []), index: 'tasks_scheduled' },
-  { name: 'flowsInBands', query: () => compile(flowsInBands, []), index: 'tasks_waiting', sorts: true },
+  { name: 'nextWaitingBand', query: () => compile(nextWaitingBand, [1]), index: 'tasks_waiting ' },
+  { name: 'flowsInBands', query: () => compile(flowsInBands, [1, 65]), index: 'tasks_waiting ', sorts: true },
   { name: 'nextLaterFlow', query: () => compile(nextLaterFlow, ['/p/2', 1]), index: 'tasks_waiting_later' },
   { name: 'workingDirectories', query: () => compile(workingDirectories, []), index: 'tasks_working' },
   { name: 'workingExclusive', query: () => compile(workingExclusive, []), index: 'tasks_working_exclusive' },

@@ -17,51 +17,31 @@ export interface TaskCounts {
   readonly waitingByRank: number[];
 }
 
-const NO_RANK = sql<number | null>`CAST(NULL AS INTEGER)`.as('rank');
+const RANKS: readonly number[] = Array.from({ length: HIGHEST_RANK + 1 }, (_, rank) => rank);
+type CountsRow = Record<Exclude<TaskStatus, 'waiting'> | `rank${number}`, number>;
 
-/** Each status is counted in the partial index that holds it. */
-const counts = defineStatement<[], { status: TaskStatus; rank: number | null; count: number }>((kysely) => {
-  const countOpen = (status: TaskStatus) =>
-    kysely
-      .selectFrom('tasks')
-      .select(({ fn }) => [
-        sql<TaskStatus>`${sql.lit(status)}`.as('status'),
-        NO_RANK,
-        fn.countAll<number>().as('count'),
-      ])
-      .where('status', '=', sql.lit(status));
-  const countWaiting = kysely
-    .selectFrom('tasks')
-    .select(({ fn }) => [
-      sql<TaskStatus>`'waiting'`.as('status'),
-      sql<number | null>`priority`.as('rank'),
-      fn.countAll<number>().as('count'),
-    ])
-    .where('status', '=', sql.lit('waiting'))
-    .groupBy('priority');
-  const countFinished = kysely
-    .selectFrom('tasks')
-    .select(({ fn }) => ['status' as const, NO_RANK, fn.countAll<number>().as('count')])
-    .where('finished_at', 'is not', null)
-    .groupBy('status');
-  return countOpen('blocked')
-    .unionAll(countOpen('scheduled'))
-    .unionAll(countWaiting)
-    .unionAll(countOpen('working'))
-    .unionAll(countFinished);
-});
+/** Each status from the partial index that holds it, without groups: to make some, SQLite would sort a million rows in memory. */
+const counts = defineStatement<[], CountsRow>((kysely) => ({
+  compile: () => {
+    const ofRank = (rank: number) =>
+      sql`count(*) FILTER (WHERE priority = ${sql.lit(rank)}) AS ${sql.ref(`rank${rank}`)}`;
+    const ofStatus = (status: TaskStatus) =>
+      sql`(SELECT count(*) FROM tasks WHERE status = ${sql.lit(status)}) AS ${sql.ref(status)}`;
+    return sql<CountsRow>`
+      SELECT waiting.*, finished.*,
+        ${sql.join((['blocked', 'scheduled', 'working', 'failed', 'cancelled'] as const).map(ofStatus))}
+      FROM (SELECT ${sql.join(RANKS.map(ofRank))} FROM tasks WHERE status = 'waiting') AS waiting,
+        (SELECT count(*) FILTER (WHERE status = 'completed') AS completed
+          FROM tasks WHERE finished_at IS NOT NULL) AS finished`.compile(kysely);
+  },
+}));
 
 export async function countTasks(reader: Querier): Promise<TaskCounts> {
-  const rows = await reader.all(counts, []);
-  const waitingByRank = Array<number>(HIGHEST_RANK + 1).fill(0);
-  for (const { rank, count } of rows) if (rank !== null) waitingByRank[rank]! += Number(count);
-  return { byStatus: toTotals(rows), waitingByRank };
-}
-
-function toTotals(rows: readonly { status: TaskStatus; count: number }[]): StatusCounts {
-  const totals = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
-  for (const { status, count } of rows) totals[status] += Number(count);
-  return totals;
+  const [row] = await reader.all(counts, []);
+  const { blocked, scheduled, working, completed, failed, cancelled } = row!;
+  const waitingByRank = RANKS.map((rank) => row![`rank${rank}`]!);
+  const waiting = waitingByRank.reduce((total, count) => total + count, 0);
+  return { byStatus: { blocked, scheduled, waiting, working, completed, failed, cancelled }, waitingByRank };
 }
 
 /** The same of a part of the tree, and `run_at` of its longest-waiting task; uses the indexes tasks_directory and tasks_waiting. */
@@ -86,7 +66,9 @@ export async function countInScope(
     const runAt = first?.run_at ?? null;
     if (runAt !== null) oldest = Math.min(oldest ?? Infinity, Number(runAt));
   }
-  return { counts: toTotals(rows), oldest };
+  const totals = { blocked: 0, scheduled: 0, waiting: 0, working: 0, completed: 0, failed: 0, cancelled: 0 };
+  for (const { status, count } of rows) totals[status] += Number(count);
+  return { counts: totals, oldest };
 }
 
 /** A path and priority with waiting tasks, and where the first of them may be found. */
@@ -94,26 +76,39 @@ export interface Flow {
   readonly work_directory: string;
   readonly priority: number;
   readonly run_at: number;
-  /** As `bandOf`; none where the engine has no bands. */
+  /** As `bandOf`; none where the engine has no bands, or none of its tasks has one. */
   readonly band?: number | null;
   /** How many tasks wait, where the engine counts them on the way. */
   readonly waiting?: number;
 }
 
+const BAND = sql<number>`seq >> ${sql.lit(BAND_BITS)}`;
+
 type FlowInBands = Omit<Flow, 'run_at'> & { run_at: number | null };
 
-/** All flows from the index tasks_waiting; `run_at` is that of the tasks that are due since their creation, if there are any. */
-export const flowsInBands = defineStatement<[], FlowInBands>((kysely) => ({
+/** Bands of one statement: SQLite keeps what it groups in memory. */
+const BANDS_AT_A_TIME = 64;
+
+/** The first band from the given one on in which a task waits; uses the index tasks_waiting, as the next does. */
+export const nextWaitingBand = defineStatement<[from: number], { band: number }>((kysely, arg) =>
+  kysely
+    .selectFrom('tasks')
+    .select(BAND.as('band'))
+    .where('status', '=', sql.lit('waiting'))
+    .where(BAND, '>=', arg(0))
+    .orderBy(BAND)
+    .limit(1),
+);
+
+/** Flows of some bands; `band` and `run_at` are of the tasks that are due since their creation, if there are any. */
+export const flowsInBands = defineStatement<[from: number, end: number], FlowInBands>((kysely, arg) => ({
   compile: () =>
     sql<FlowInBands>`
-      SELECT work_directory, priority, waiting, band, (SELECT run_at FROM tasks WHERE seq = first) AS run_at FROM (
-        SELECT work_directory, priority, sum(count) AS waiting,
-          min(CASE WHEN is_created THEN band END) AS band, min(CASE WHEN is_created THEN first END) AS first
-        FROM (
-          SELECT work_directory, priority, run_at = created_at AS is_created, seq >> ${sql.lit(BAND_BITS)} AS band,
-            min(seq) AS first, count(*) AS count
-          FROM tasks WHERE status = 'waiting'
-          GROUP BY seq >> ${sql.lit(BAND_BITS)}, work_directory, priority, run_at = created_at)
+      SELECT work_directory, priority, waiting, first >> ${sql.lit(BAND_BITS)} AS band,
+        (SELECT run_at FROM tasks WHERE seq = first) AS run_at
+      FROM (
+        SELECT work_directory, priority, count(*) AS waiting, min(CASE WHEN run_at = created_at THEN seq END) AS first
+        FROM tasks WHERE status = 'waiting' AND ${BAND} >= ${arg(0)} AND ${BAND} < ${arg(1)}
         GROUP BY work_directory, priority)`.compile(kysely),
 }));
 
@@ -142,13 +137,19 @@ export async function findOldestWaiting(reader: Querier, turns: PathTurns): Prom
   return null;
 }
 
-/** Every path and priority with waiting tasks; a path and priority may come twice. */
+/** Every path and priority with waiting tasks; a path and priority may come several times. */
 export async function* waitingFlows({ reader, dialect }: Engine): AsyncIterable<Flow> {
   if (dialect.waitingFlows !== null) {
     yield* (await dialect.waitingFlows.execute(reader.kysely)).rows;
     return;
   }
-  for (const { run_at, ...flow } of await reader.all(flowsInBands, [])) yield { ...flow, run_at: run_at ?? Infinity };
+  let [next] = await reader.all(nextWaitingBand, [0]);
+  while (next) {
+    const end = next.band + BANDS_AT_A_TIME;
+    for (const { run_at, ...flow } of await reader.all(flowsInBands, [next.band, end]))
+      yield { ...flow, run_at: run_at ?? Infinity };
+    [next] = await reader.all(nextWaitingBand, [end]);
+  }
   let [later] = await reader.all(nextLaterFlow, ['', -1]);
   while (later) {
     yield later;
