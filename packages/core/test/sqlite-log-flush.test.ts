@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openCore, type Core } from '@task-orchestrator/core';
+import { openCore, type Core, type DatabaseOptions } from '@task-orchestrator/core';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { aTask, listOf, refused } from './builders.ts';
+import { anAcquire, aTask, completionOf, listOf, refused, take } from './builders.ts';
 import { POLICY } from './engines.ts';
 
 type Done = (error: Error | null) => void;
@@ -15,9 +15,7 @@ const flush = vi.spyOn(fs, 'fdatasync');
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'task-orchestrator-flush-'));
-  const path = join(folder, 'tasks.db');
-  const database = { engine: 'sqlite', path, durability: 'full', enableWalMode: true, busyTimeoutSeconds: 1 } as const;
-  core = await openCore({ database, task: POLICY, background: false });
+  core = await openCore({ database: databaseIn(folder), task: POLICY, background: false });
 });
 
 afterEach(async () => {
@@ -25,6 +23,11 @@ afterEach(async () => {
   await core.close();
   await rm(folder, { recursive: true });
 });
+
+function databaseIn(folder: string): DatabaseOptions {
+  const path = join(folder, 'tasks.db');
+  return { engine: 'sqlite', path, durability: 'full', enableWalMode: true, busyTimeoutSeconds: 1 };
+}
 
 /** The next flush does not end before it is told how. */
 function holdNextFlush(): { begun: Promise<unknown>; end: Done } {
@@ -74,4 +77,34 @@ test('each commit is flushed once', async () => {
   await Promise.all([core.createTask(aTask()), core.createTask(aTask())]);
   await core.createTask(aTask());
   expect(flush).toHaveBeenCalledTimes(2);
+});
+
+test('a commit that has written nothing is not flushed', async () => {
+  await core.createTask(aTask());
+  const task = await take(core);
+  await core.completeTask(completionOf(task));
+  flush.mockClear();
+  expect(await core.acquireTasks(anAcquire({ acquire_id: 'mine' }))).toMatchObject({ tasks: [] });
+  await core.completeTask(completionOf(task));
+  expect(flush).not.toHaveBeenCalled();
+});
+
+test('nor is it answered before what it has read is on the disk', async () => {
+  await core.createTask(aTask());
+  const task = await take(core);
+  const { begun, end } = holdNextFlush();
+  const completed = core.completeTask(completionOf(task));
+  await begun;
+  end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  await refused('UNAVAILABLE', completed);
+  // Its repetition finds it done, and the log with a hole.
+  await core.completeTask(completionOf(task));
+  expect(fs.statSync(join(folder, 'tasks.db-wal')).size).toBe(0);
+});
+
+test('what a crash may have left in the log is on the disk before anybody hears of it', async () => {
+  await core.close();
+  flush.mockClear();
+  core = await openCore({ database: databaseIn(folder), task: POLICY, background: false });
+  expect(flush).toHaveBeenCalledOnce();
 });

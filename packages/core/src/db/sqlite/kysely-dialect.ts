@@ -43,6 +43,10 @@ const MAX_STATEMENTS = 500;
 export class SqliteConnection implements DatabaseConnection {
   readonly database: SqliteDatabase.Database;
   readonly #statements = new Map<string, SqliteDatabase.Statement>();
+  /** Whether a statement of the transaction under way may have written. */
+  hasWritten = false;
+  /** Transactions that may have written and are committed. */
+  writes = 0;
   /** What a result waits for before it is given out. */
   beforeResult: () => Promise<void> | null = () => null;
 
@@ -50,6 +54,7 @@ export class SqliteConnection implements DatabaseConnection {
     this.database = database;
   }
 
+  /** The statement, to be run at once. */
   prepare(sql: string): SqliteDatabase.Statement {
     let statement = this.#statements.get(sql);
     if (!statement) {
@@ -57,6 +62,7 @@ export class SqliteConnection implements DatabaseConnection {
       if (this.#statements.size >= MAX_STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!);
       this.#statements.set(sql, statement);
     }
+    if (!statement.readonly) this.hasWritten = true;
     return statement;
   }
 
@@ -96,10 +102,12 @@ class SqliteDriver implements Driver {
 
   async beginTransaction(): Promise<void> {
     this.#connection.prepare('BEGIN IMMEDIATE').run();
+    this.#connection.hasWritten = false;
   }
 
   async commitTransaction(): Promise<void> {
     this.#connection.prepare('COMMIT').run();
+    if (this.#connection.hasWritten) this.#connection.writes++;
   }
 
   async rollbackTransaction(): Promise<void> {

@@ -66,7 +66,11 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const statements = new StatementCache(writerKysely, SQLITE);
   const rows = new RowWriter(writer);
   const flusher = flushesItself(options)
-    ? new LogFlusher(`${options.path}-wal`, () => checkpoint(writer.database))
+    ? new LogFlusher({
+        path: `${options.path}-wal`,
+        countWrites: () => writer.writes,
+        checkpoint: () => checkpoint(writer.database),
+      })
     : null;
   // What is committed but not on the disk yet may be read, but nobody hears of it.
   if (flusher) reader.beforeResult = () => flusher.underWay;
