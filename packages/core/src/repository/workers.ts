@@ -2,7 +2,7 @@ import type { WorkersInput, WorkersOutput } from '@task-orchestrator/contract';
 import { sql } from 'kysely';
 import type { z } from 'zod';
 import { defineVerb } from '../commit/commit-queue.ts';
-import type { Querier } from '../db/engine.ts';
+import { defineStatement, type Querier } from '../db/engine.ts';
 import { findAreas, type Scope } from '../domain/scope.ts';
 import { inAreas } from './in-areas.ts';
 import { toIsoOrNull } from './task-row.ts';
@@ -13,25 +13,33 @@ export interface WorkerSighting {
   readonly last_heartbeat_at: number | null;
 }
 
-/** Writes down when workers were last seen. */
+type SightingArgs = [worker_id: string, acquiredAt: number | null, heartbeatAt: number | null, seenAt: number];
+
+const saveSighting = defineStatement<SightingArgs, never>((kysely, arg) =>
+  kysely
+    .insertInto('workers')
+    .values({ worker_id: arg(0), last_acquire_at: arg(1), last_heartbeat_at: arg(2), last_seen_at: arg(3) })
+    .onConflict((conflict) =>
+      conflict.column('worker_id').doUpdateSet(({ fn, ref }) => ({
+        last_acquire_at: fn.coalesce(ref('excluded.last_acquire_at'), ref('workers.last_acquire_at')),
+        last_heartbeat_at: fn.coalesce(ref('excluded.last_heartbeat_at'), ref('workers.last_heartbeat_at')),
+        last_seen_at: ref('excluded.last_seen_at'),
+      })),
+    )
+    .$castTo<never>(),
+);
+
+/** Writes down when workers were last seen; in one order, as another server may have seen the same ones. */
 export const saveSightings = defineVerb<readonly WorkerSighting[], void>({
   stage: 0,
   async run(commit, items) {
-    const { kysely } = commit.tx;
-    for (const { worker_id, last_acquire_at, last_heartbeat_at } of items.flat()) {
-      const last_seen_at = Math.max(last_acquire_at ?? 0, last_heartbeat_at ?? 0);
-      await kysely
-        .insertInto('workers')
-        .values({ worker_id, last_acquire_at, last_heartbeat_at, last_seen_at })
-        .onConflict((conflict) =>
-          conflict.column('worker_id').doUpdateSet(({ fn, ref }) => ({
-            last_acquire_at: fn.coalesce(ref('excluded.last_acquire_at'), ref('workers.last_acquire_at')),
-            last_heartbeat_at: fn.coalesce(ref('excluded.last_heartbeat_at'), ref('workers.last_heartbeat_at')),
-            last_seen_at,
-          })),
-        )
-        .execute();
-    }
+    const sightings = items.flat().toSorted((a, b) => (a.worker_id < b.worker_id ? -1 : 1));
+    await Promise.all(
+      sightings.map(({ worker_id, last_acquire_at, last_heartbeat_at }) => {
+        const seenAt = Math.max(last_acquire_at ?? 0, last_heartbeat_at ?? 0);
+        return commit.tx.all(saveSighting, [worker_id, last_acquire_at, last_heartbeat_at, seenAt]);
+      }),
+    );
     return items.map(() => undefined);
   },
 });

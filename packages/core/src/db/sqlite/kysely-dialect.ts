@@ -73,8 +73,14 @@ export class SqliteConnection implements DatabaseConnection {
     return { numAffectedRows: BigInt(changes), rows: [] };
   }
 
+  /** What the statement answers: nothing, if it only writes. */
   async all<Row>(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
-    const rows = this.prepare(sql).all(...parameters) as Row[];
+    const statement = this.prepare(sql);
+    if (!statement.reader) {
+      statement.run(...parameters);
+      return [];
+    }
+    const rows = statement.all(...parameters) as Row[];
     const pending = this.beforeResult();
     if (pending !== null) await pending;
     return rows;
