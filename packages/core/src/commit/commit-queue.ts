@@ -105,9 +105,13 @@ export class CommitQueue {
     this.#schedule();
   }
 
-  /** Resolves when nothing is pending or under way. */
+  /** Nothing is pending or under way. */
+  get isIdle(): boolean {
+    return this.#pending.length === 0 && this.#flushing === 0;
+  }
+
   async whenIdle(): Promise<void> {
-    if (this.#pending.length === 0 && this.#flushing === 0) return;
+    if (this.isIdle) return;
     this.#idle ??= Promise.withResolvers<void>();
     await this.#idle.promise;
   }

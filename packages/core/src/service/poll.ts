@@ -1,6 +1,6 @@
 import type { AcquiredTask, EmptyReason } from '@task-orchestrator/contract';
 import { UnreadableError } from '../encryption/cipher.ts';
-import { acquireTasks, type AcquireCall, type Acquired } from '../repository/acquire.ts';
+import { acquireTasks, tasksByAcquireId, type AcquireCall, type Acquired } from '../repository/acquire.ts';
 import { failTasks } from '../repository/fail.ts';
 import { releaseTasks } from '../repository/release.ts';
 import { toAcquiredTask, type TaskRow } from '../repository/task-row.ts';
@@ -33,8 +33,7 @@ export async function pollForTasks(
   const until = performance.now() + waitSeconds * 1000;
   const stop = signal ? AbortSignal.any([signal, ending]) : ending;
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
-  // The first time, the answer to an earlier call may be there.
-  let mustLook = call.acquire_id !== null;
+  let mustLook = !turns.hasAny(call.selector) && (await mayRepeat(context, call));
   for (;;) {
     const { version } = turns;
     const acquired = await tryAcquire(context, call, mustLook);
@@ -56,6 +55,14 @@ export async function pollForTasks(
     const isHeld = acquired.reason !== 'empty';
     mustLook = await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, netMs), stop);
   }
+}
+
+/** Whether an earlier call may have got an answer that is to be given again. While nothing else is written, a look can tell. */
+async function mayRepeat({ engine, commits }: CoreContext, { acquire_id }: AcquireCall): Promise<boolean> {
+  if (acquire_id === null) return false;
+  if (engine.peers !== null || !commits.isIdle) return true;
+  const tasks = await engine.reader.all(tasksByAcquireId, [JSON.stringify([acquire_id])]);
+  return tasks.length > 0;
 }
 
 /** Spares the commit when nothing can be waiting. */
