@@ -88,6 +88,7 @@ async function startCore(engine: Engine, cipher: Cipher, options: CoreOptions): 
   const background = options.background === false ? null : await startMaintenance(context);
   const drain = (): void => {
     ending.abort();
+    context.waiters.wakeAll();
     context.feed.close();
   };
   return {

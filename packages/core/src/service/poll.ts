@@ -31,7 +31,6 @@ export async function pollForTasks(
   const { waiters, turns, ending } = context;
   const netMs = context.engine.peers === null ? NET_ALONE_MS : NET_MS;
   const until = performance.now() + waitSeconds * 1000;
-  const stop = signal ? AbortSignal.any([signal, ending]) : ending;
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
   let mustLook = !turns.hasAny(call.selector) && (await mayRepeat(context, call));
   for (;;) {
@@ -49,11 +48,15 @@ export async function pollForTasks(
       continue;
     }
     const left = until - performance.now();
-    if (left <= 0 || stop.aborted) return { tasks: [], reason: acquired.reason };
+    if (left <= 0 || signal?.aborted || ending.aborted) return { tasks: [], reason: acquired.reason };
     // Something became ready while the commit was under way: look before waiting.
     if (turns.version !== version) continue;
     const isHeld = acquired.reason !== 'empty';
-    mustLook = await waiters.wait({ selector: call.selector, limit: call.limit, isHeld }, Math.min(left, netMs), stop);
+    mustLook = await waiters.wait(
+      { selector: call.selector, limit: call.limit, isHeld },
+      Math.min(left, netMs),
+      signal,
+    );
   }
 }
 
