@@ -110,6 +110,7 @@ export class CommitQueue {
     return this.#pending.length === 0 && this.#flushing === 0;
   }
 
+  /** Resolves when that is so. */
   async whenIdle(): Promise<void> {
     if (this.isIdle) return;
     this.#idle ??= Promise.withResolvers<void>();

@@ -33,7 +33,7 @@ const saveSighting = defineStatement<SightingArgs, never>((kysely, arg) =>
 export const saveSightings = defineVerb<readonly WorkerSighting[], void>({
   stage: 0,
   async run(commit, items) {
-    const sightings = items.flat().toSorted((a, b) => (a.worker_id < b.worker_id ? -1 : 1));
+    const sightings = items.flat().toSorted(byWorker);
     await Promise.all(
       sightings.map(({ worker_id, last_acquire_at, last_heartbeat_at }) => {
         const seenAt = Math.max(last_acquire_at ?? 0, last_heartbeat_at ?? 0);
@@ -43,6 +43,10 @@ export const saveSightings = defineVerb<readonly WorkerSighting[], void>({
     return items.map(() => undefined);
   },
 });
+
+function byWorker({ worker_id: a }: WorkerSighting, { worker_id: b }: WorkerSighting): number {
+  return Number(a > b) - Number(a < b);
+}
 
 /** Last seen first, with how many tasks each holds; with a scope those that hold some there. */
 export async function listWorkers(
