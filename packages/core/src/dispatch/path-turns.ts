@@ -1,6 +1,6 @@
 import TinyQueue from 'tinyqueue';
 import { isBelow } from '../domain/path-tree.ts';
-import { HIGHEST_RANK } from '../domain/priority.ts';
+import { HIGHEST_RANK, RANKS } from '../domain/priority.ts';
 import { LazyQueue, type Key } from './lazy-queue.ts';
 import { selectsPath, type Selector } from './selector.ts';
 
@@ -69,8 +69,6 @@ interface Line {
   push(entry: PathEntry): void;
 }
 
-const RANKS: readonly number[] = Array.from({ length: HIGHEST_RANK + 1 }, (_, rank) => rank);
-
 /**
  * Whose turn it is when a worker may take from several paths: the path that has gone longest without one takes
  * as many tasks as it weighs (deficit round robin, Shreedhar & Varghese 1996). It remembers which paths may have
@@ -102,9 +100,9 @@ export class PathTurns {
     this.version++;
     let entry = this.#entries.get(path);
     if (!entry) {
-      const heads = Array.from<null>({ length: HIGHEST_RANK + 1 }).fill(null);
-      const bands = Array.from<number>({ length: HIGHEST_RANK + 1 }).fill(Infinity);
-      const later = Array.from<boolean>({ length: HIGHEST_RANK + 1 }).fill(false);
+      const heads = RANKS.map(() => null);
+      const bands = RANKS.map(() => Infinity);
+      const later = RANKS.map(() => false);
       const turns = { lastTurn: this.#turns - 0.5, deficit: 0, lastDeal: 0, wasAged: false };
       entry = { path, number: ++this.#paths, ...turns, heads, bands, later, version: 0 };
       this.#entries.set(path, entry);

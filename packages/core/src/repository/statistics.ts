@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { defineStatement, type Engine, type Querier } from '../db/engine.ts';
 import type { PathTurns } from '../dispatch/path-turns.ts';
 import { BAND_BITS } from '../domain/band.ts';
-import { HIGHEST_RANK } from '../domain/priority.ts';
+import { RANKS } from '../domain/priority.ts';
 import { findAreas } from '../domain/scope.ts';
 import { findHeads } from './acquire-heads.ts';
 import { isInSomeBand } from './directory-bands.ts';
@@ -17,7 +17,6 @@ export interface TaskCounts {
   readonly waitingByRank: number[];
 }
 
-const RANKS: readonly number[] = Array.from({ length: HIGHEST_RANK + 1 }, (_, rank) => rank);
 type CountsRow = Record<Exclude<TaskStatus, 'waiting'> | `rank${number}`, number>;
 
 /** Each status from the partial index that holds it, without groups: to make some, SQLite would sort a million rows in memory. */

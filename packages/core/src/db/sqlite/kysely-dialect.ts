@@ -54,7 +54,7 @@ export class SqliteConnection implements DatabaseConnection {
     this.database = database;
   }
 
-  /** The statement, to be run at once. */
+  /** The statement, to be run at once: that it may write is noted here. */
   prepare(sql: string): SqliteDatabase.Statement {
     let statement = this.#statements.get(sql);
     if (!statement) {
