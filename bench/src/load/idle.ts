@@ -10,13 +10,14 @@ export interface IdleConfig {
   readonly polls: number;
   /** Single calls, a third of them each: create, next, complete. */
   readonly callsPerSecond: number;
+  /** How long all of that goes on before it counts. */
+  readonly settleMs: number;
 }
 
 const WAIT_SECONDS = 30;
-const SETTLE_MS = 3000;
 
 if (import.meta.main) {
-  const { url, apiKey, polls, callsPerSecond } = JSON.parse(process.argv[2] ?? '{}') as IdleConfig;
+  const { url, apiKey, polls, callsPerSecond, settleMs } = JSON.parse(process.argv[2] ?? '{}') as IdleConfig;
   const client = createClient({ url, apiKey });
   for (let index = 0; index < polls; index++) {
     // As after a long time: the ends of the polls are spread evenly.
@@ -24,7 +25,7 @@ if (import.meta.main) {
     if (index % 50 === 0) await sleep(20);
   }
   if (callsPerSecond > 0) void callForever(client, callsPerSecond);
-  await sleep(SETTLE_MS);
+  await sleep(settleMs);
   process.stdout.write('@@{}\n');
 }
 

@@ -28,7 +28,9 @@ export const MAX_WAIT_SECONDS = 60;
 
 const LeaseToken = shortText(100);
 const LeaseSeconds = z.int().min(1).max(86_400);
-const WaitSeconds = z.number().min(0).max(MAX_WAIT_SECONDS);
+const WaitSeconds = z.number().min(0).max(MAX_WAIT_SECONDS).meta({
+  description: 'Long poll: how long to wait at most. Waits of 5 s and more may end up to half a second early',
+});
 const Reason = shortText(1000);
 const Cursor = shortText(200).meta({ description: 'The `next_cursor` of the page before' });
 const Ref = shortText(64);
@@ -111,7 +113,7 @@ export const AcquireInput = z.strictObject({
   subtree: z.boolean().default(false).meta({ description: 'Also every directory below' }),
   worker_id: WorkerId,
   limit: z.int().min(1).max(500).default(1),
-  wait_seconds: WaitSeconds.default(0).meta({ description: 'Long poll: how long to wait for a task' }),
+  wait_seconds: WaitSeconds.default(0),
   lease_seconds: LeaseSeconds.optional(),
   tags_any: z.array(Tag).min(1).max(32).optional().meta({ description: 'Only tasks with at least one of these tags' }),
   acquire_id: z

@@ -5,10 +5,7 @@ import { failTasks } from '../repository/fail.ts';
 import { releaseTasks } from '../repository/release.ts';
 import { toAcquiredTask, type TaskRow } from '../repository/task-row.ts';
 import type { CoreContext } from './context.ts';
-
-/** A waiting poll looks again after this long even if nobody woke it: other servers' notices may get lost. */
-const NET_MS = 5_000;
-const NET_ALONE_MS = 60_000;
+import { endOfWait, untilNextLook } from './waiting.ts';
 
 /** What the worker gets, and why it is nothing. */
 export interface Polled {
@@ -29,8 +26,7 @@ export async function pollForTasks(
   signal: AbortSignal | undefined,
 ): Promise<Polled> {
   const { waiters, turns, ending } = context;
-  const netMs = context.engine.peers === null ? NET_ALONE_MS : NET_MS;
-  const until = performance.now() + waitSeconds * 1000;
+  const end = endOfWait(waitSeconds * 1000);
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
   let mustLook = !turns.hasAny(call.selector) && (await mayRepeat(context, call));
   for (;;) {
@@ -47,14 +43,13 @@ export async function pollForTasks(
       // What stands behind those that cannot be read may well be.
       continue;
     }
-    const left = until - performance.now();
-    if (left <= 0 || signal?.aborted || ending.aborted) return { tasks: [], reason: acquired.reason };
+    if (performance.now() >= end || signal?.aborted || ending.aborted) return { tasks: [], reason: acquired.reason };
     // Something became ready while the commit was under way: look before waiting.
     if (turns.version !== version) continue;
     const isHeld = acquired.reason !== 'empty';
     mustLook = await waiters.wait(
       { selector: call.selector, limit: call.limit, isHeld },
-      Math.min(left, netMs),
+      untilNextLook(context, end),
       signal,
     );
   }

@@ -3,8 +3,7 @@ import type { z } from 'zod';
 import { isFinished } from '../domain/task-state.ts';
 import { getOutcomes } from '../repository/read-tasks.ts';
 import type { CoreContext } from './context.ts';
-
-const NET_MS = 5_000;
+import { endOfWait, untilNextLook } from './waiting.ts';
 
 /** Answers once any or all of the tasks have finished, or the time is up. */
 export async function waitForTasks(
@@ -12,7 +11,7 @@ export async function waitForTasks(
   input: WaitInput,
   signal: AbortSignal | undefined,
 ): Promise<z.infer<typeof WaitOutput>> {
-  const until = performance.now() + input.wait_seconds * 1000;
+  const end = endOfWait(input.wait_seconds * 1000);
   const stop = signal ? AbortSignal.any([signal, context.ending]) : context.ending;
   for (;;) {
     // Listens before it looks: a task that finishes in between is not missed.
@@ -23,9 +22,8 @@ export async function waitForTasks(
     let timer: NodeJS.Timeout | undefined;
     try {
       const answer = judge(await getOutcomes(context.engine.reader, context.cipher, input.task_ids), input.until);
-      const left = until - performance.now();
-      if (answer.done || left <= 0 || stop.aborted) return answer;
-      timer = setTimeout(wake, Math.min(left, NET_MS));
+      if (answer.done || performance.now() >= end || stop.aborted) return answer;
+      timer = setTimeout(wake, untilNextLook(context, end));
       await finished;
     } finally {
       clearTimeout(timer);
