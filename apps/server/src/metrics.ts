@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { TaskEvent } from '@task-orchestrator/contract';
 import type { Core, CoreObserver } from '@task-orchestrator/core';
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import { showBacklog } from './backlog-gauges.ts';
+import { createHistogram } from './histogram.ts';
 import { createResponseTimes, type ResponseTimes } from './response-times.ts';
 
 export interface Metrics {
@@ -40,19 +41,16 @@ export function createMetrics(): Metrics {
 }
 
 function observeCommits(registry: Registry): Pick<CoreObserver, 'onCommit'> {
-  const registers = [registry];
-  const size = new Histogram({
+  const size = createHistogram(registry, {
     name: 'commit_batch_size',
     help: 'Calls that shared one commit',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
-    registers,
-  });
-  const time = new Histogram({
+  })();
+  const time = createHistogram(registry, {
     name: 'commit_seconds',
     help: 'Time of one commit, until it is durable',
     buckets: COMMIT_BUCKETS,
-    registers,
-  });
+  })();
   return {
     onCommit: ({ calls, seconds }) => {
       size.observe(calls);
@@ -77,18 +75,16 @@ function countEvents(registry: Registry): NonNullable<CoreObserver['onEvents']> 
     attempt_failed: retried,
     retried,
   };
-  const waitTime = new Histogram({
+  const waitTime = createHistogram(registry, {
     name: 'task_wait_seconds',
     help: 'Time from ready to acquired',
     buckets: TASK_BUCKETS,
-    registers,
-  });
-  const workTime = new Histogram({
+  })();
+  const workTime = createHistogram(registry, {
     name: 'task_processing_time_seconds',
     help: 'Time from acquired to finished',
     buckets: TASK_BUCKETS,
-    registers,
-  });
+  })();
   return (events) => {
     const counts = new Map<TaskEvent['type'], number>();
     for (const { type, waitSeconds, workSeconds } of events) {
