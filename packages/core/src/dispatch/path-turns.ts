@@ -199,7 +199,7 @@ export class PathTurns {
   /** The same without a look at each path: there may be tens of thousands. */
   #dealFromAll(want: number, now: number, isLeftOut: IsLeftOut): Turn[] {
     for (const rank of RANKS.toReversed()) {
-      const all = (this.#lines[rank] ??= this.#queueBy((entry) => turnKey(entry, rank)));
+      const all = (this.#lines[rank] ??= this.#queueBy(turnKeyOf(rank)));
       const line = new Passage(all, ({ path }) => isLeftOut(path, rank, false));
       try {
         const first = line.pop();
@@ -287,7 +287,7 @@ export class PathTurns {
     let found: { entry: PathEntry; rank: number } | null = null;
     for (let lower = 0; lower < rank; lower++) {
       const headOf = ({ heads }: PathEntry): number => heads[lower] ?? Infinity;
-      const all = (this.#byAge[lower] ??= this.#queueBy((entry) => ageKey(entry, lower)));
+      const all = (this.#byAge[lower] ??= this.#queueBy(ageKeyOf(lower)));
       const line = new Passage(all, (entry) => headOf(entry) <= oldest && isLeftOut(entry.path, lower, true));
       const entry = line.pop();
       if (entry) line.push(entry);
@@ -327,14 +327,19 @@ class Passage implements Line {
   }
 }
 
-function turnKey({ lastTurn, heads, number }: PathEntry, rank: number): Key | null {
-  const head = heads[rank] ?? null;
-  return head === null ? null : [lastTurn, head, number];
+// The queues keep these: made where a deal is made, they would keep its first one, with its commit.
+function turnKeyOf(rank: number): (entry: PathEntry) => Key | null {
+  return ({ lastTurn, heads, number }) => {
+    const head = heads[rank] ?? null;
+    return head === null ? null : [lastTurn, head, number];
+  };
 }
 
-function ageKey({ heads, number }: PathEntry, rank: number): Key | null {
-  const head = heads[rank] ?? null;
-  return head === null ? null : [head, number, 0];
+function ageKeyOf(rank: number): (entry: PathEntry) => Key | null {
+  return ({ heads, number }) => {
+    const head = heads[rank] ?? null;
+    return head === null ? null : [head, number, 0];
+  };
 }
 
 /** Workers that share no path do not take each other's turns: what counts is what was dealt here last. */
