@@ -45,12 +45,12 @@ function observeCommits(registry: Registry): Pick<CoreObserver, 'onCommit'> {
     name: 'commit_batch_size',
     help: 'Calls that shared one commit',
     buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024],
-  })();
+  }).series();
   const time = createHistogram(registry, {
     name: 'commit_seconds',
     help: 'Time of one commit, until it is durable',
     buckets: COMMIT_BUCKETS,
-  })();
+  }).series();
   return {
     onCommit: ({ calls, seconds }) => {
       size.observe(calls);
@@ -79,12 +79,12 @@ function countEvents(registry: Registry): NonNullable<CoreObserver['onEvents']> 
     name: 'task_wait_seconds',
     help: 'Time from ready to acquired',
     buckets: TASK_BUCKETS,
-  })();
+  }).series();
   const workTime = createHistogram(registry, {
     name: 'task_processing_time_seconds',
     help: 'Time from acquired to finished',
     buckets: TASK_BUCKETS,
-  })();
+  }).series();
   return (events) => {
     const counts = new Map<TaskEvent['type'], number>();
     for (const { type, waitSeconds, workSeconds } of events) {
