@@ -6,12 +6,12 @@ import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
-  type Driver,
   type QueryResult,
 } from 'kysely';
 import type pg from 'pg';
 import type { OnStatement } from '../engine.ts';
 import type { Database } from '../schema.ts';
+import { statementDriver } from '../statement-driver.ts';
 
 /** A connection that has not answered for this long is given up. */
 const QUERY_TIMEOUT_MS = 60_000;
@@ -97,26 +97,12 @@ export function postgresDialect(
   borrow: () => Promise<PostgresConnection>,
   giveBack: (connection: PostgresConnection) => void,
 ): Dialect {
-  const driver: Driver = {
-    init: async () => undefined,
-    acquireConnection: borrow,
-    // It hands out connections of this class alone.
-    releaseConnection: async (connection) => giveBack(connection as PostgresConnection),
-    beginTransaction: refuseTransactions,
-    commitTransaction: refuseTransactions,
-    rollbackTransaction: refuseTransactions,
-    destroy: async () => undefined,
-  };
   return {
     createAdapter: () => new PostgresAdapter(),
-    createDriver: () => driver,
+    createDriver: () => statementDriver({ borrow, giveBack }),
     createIntrospector: (db: Kysely<unknown>) => new PostgresIntrospector(db),
     createQueryCompiler: () => new PostgresQueryCompiler(),
   };
-}
-
-async function refuseTransactions(): Promise<void> {
-  throw new Error('transactions are the business of the engine');
 }
 
 /** One name for each text that the servers of one pool keep parsed. */

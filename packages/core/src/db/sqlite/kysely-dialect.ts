@@ -6,20 +6,17 @@ import {
   SqliteQueryCompiler,
   type DatabaseConnection,
   type Dialect,
-  type Driver,
   type Kysely,
   type QueryResult,
 } from 'kysely';
+import { statementDriver } from '../statement-driver.ts';
 
-/**
- * Kysely on one better-sqlite3 connection, with prepared statements kept (Kysely's own dialect prepares at
- * every call) and transactions that take the write lock at once (its own begin deferred, and may then meet
- * SQLITE_BUSY half way).
- */
+/** Kysely on one better-sqlite3 connection, with prepared statements kept: Kysely's own dialect prepares at every call. */
 export function sqliteDialect(connection: SqliteConnection): Dialect {
   return {
     createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new SqliteDriver(connection),
+    createDriver: () =>
+      statementDriver({ borrow: async () => connection, destroy: () => void connection.database.close() }),
     createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
     createQueryCompiler: () => new QueryCompiler(),
   };
@@ -44,9 +41,12 @@ export class SqliteConnection implements DatabaseConnection {
   readonly database: SqliteDatabase.Database;
   readonly #statements = new Map<string, SqliteDatabase.Statement>();
   /** Whether a statement of the transaction under way may have written. */
-  hasWritten = false;
+  #hasWritten = false;
+  #transaction: Promise<void> | null = null;
   /** Transactions that may have written and are committed. */
   writes = 0;
+  /** What a statement waits for before it is run, and again until there is nothing. */
+  beforeStatement: () => Promise<void> | null = () => null;
   /** What a result waits for before it is given out. */
   beforeResult: () => Promise<void> | null = () => null;
 
@@ -62,8 +62,38 @@ export class SqliteConnection implements DatabaseConnection {
       if (this.#statements.size >= MAX_STATEMENTS) this.#statements.delete(this.#statements.keys().next().value!);
       this.#statements.set(sql, statement);
     }
-    if (!statement.readonly) this.hasWritten = true;
+    if (!statement.readonly) this.#hasWritten = true;
     return statement;
+  }
+
+  /** The one under way; null if there is none. */
+  get transaction(): Promise<void> | null {
+    return this.#transaction;
+  }
+
+  /**
+   * Runs `work` in a transaction that holds the write lock from its start: one that asked for it half way could be refused.
+   * The next one waits for its end.
+   */
+  async transact<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#transaction !== null) await this.#transaction;
+    const { promise, resolve: end } = Promise.withResolvers<void>();
+    this.#transaction = promise;
+    try {
+      this.prepare('BEGIN IMMEDIATE').run();
+      this.#hasWritten = false;
+      const result = await work();
+      this.prepare('COMMIT').run();
+      if (this.#hasWritten) this.writes++;
+      return result;
+    } catch (error) {
+      // A full disk or an I/O error may have rolled back already.
+      if (this.database.inTransaction) this.prepare('ROLLBACK').run();
+      throw error;
+    } finally {
+      this.#transaction = null;
+      end();
+    }
   }
 
   async executeQuery<Row>({ sql, parameters }: CompiledQuery): Promise<QueryResult<Row>> {
@@ -75,6 +105,7 @@ export class SqliteConnection implements DatabaseConnection {
 
   /** What the statement answers: nothing, if it only writes. */
   async all<Row>(sql: string, parameters: readonly unknown[]): Promise<Row[]> {
+    for (let busy = this.beforeStatement(); busy !== null; busy = this.beforeStatement()) await busy;
     const statement = this.prepare(sql);
     if (!statement.reader) {
       statement.run(...parameters);
@@ -88,40 +119,5 @@ export class SqliteConnection implements DatabaseConnection {
 
   streamQuery(): AsyncIterableIterator<never> {
     throw new Error('streaming is not used: results are read in pages');
-  }
-}
-
-class SqliteDriver implements Driver {
-  readonly #connection: SqliteConnection;
-
-  constructor(connection: SqliteConnection) {
-    this.#connection = connection;
-  }
-
-  async init(): Promise<void> {}
-
-  async acquireConnection(): Promise<DatabaseConnection> {
-    return this.#connection;
-  }
-
-  async releaseConnection(): Promise<void> {}
-
-  async beginTransaction(): Promise<void> {
-    this.#connection.prepare('BEGIN IMMEDIATE').run();
-    this.#connection.hasWritten = false;
-  }
-
-  async commitTransaction(): Promise<void> {
-    this.#connection.prepare('COMMIT').run();
-    if (this.#connection.hasWritten) this.#connection.writes++;
-  }
-
-  async rollbackTransaction(): Promise<void> {
-    // A full disk or an I/O error may have rolled back already.
-    if (this.#connection.database.inTransaction) this.#connection.prepare('ROLLBACK').run();
-  }
-
-  async destroy(): Promise<void> {
-    this.#connection.database.close();
   }
 }

@@ -1,7 +1,7 @@
 import SqliteDatabase from 'better-sqlite3';
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Kysely, sql, type Transaction as KyselyTransaction } from 'kysely';
+import { Kysely, sql } from 'kysely';
 import {
   StatementCache,
   type Dialect,
@@ -60,11 +60,12 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   const lock = isFile ? holdFile(options.path) : null;
   const writer = connect(options);
   // Readers see only commits: in a file through a connection of their own, in memory by waiting for the writer.
-  const reader = isFile ? connect({ ...options, readonly: true }) : writer;
+  const reader = isFile ? connect({ ...options, readonly: true }) : connectionTo(writer.database, options);
+  if (!isFile) reader.beforeStatement = () => writer.transaction;
   const writerKysely = new Kysely<Database>({ dialect: sqliteDialect(writer) });
-  const readerKysely = isFile ? new Kysely<Database>({ dialect: sqliteDialect(reader) }) : writerKysely;
+  const readerKysely = new Kysely<Database>({ dialect: sqliteDialect(reader) });
   const statements = new StatementCache(writerKysely, SQLITE);
-  const rows = new RowWriter(writer);
+  const statementsOfTransaction = sqliteTransaction({ kysely: writerKysely, writer, statements });
   const flusher = flushesItself(options)
     ? new LogFlusher({
         path: `${options.path}-wal`,
@@ -77,11 +78,9 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
 
   return {
     dialect: SQLITE,
-    reader: isFile ? querier(readerKysely, reader, statements) : patientQuerier(readerKysely, statements),
+    reader: querier(readerKysely, reader, statements),
     async transaction(work) {
-      const result = await writerKysely
-        .transaction()
-        .execute((kysely) => work(sqliteTransaction({ kysely, writer, rows, statements, now: options.clock() })));
+      const result = await writer.transact(() => work({ ...statementsOfTransaction, now: options.clock() }));
       await flusher?.flush();
       return result;
     },
@@ -130,8 +129,10 @@ function flushesItself({ path, durability, enableWalMode }: SqliteOptions): bool
 }
 
 function connect(options: SqliteOptions & { readonly?: boolean }): SqliteConnection {
-  const database = open(options);
-  const { onStatement } = options;
+  return connectionTo(open(options), options);
+}
+
+function connectionTo(database: SqliteDatabase.Database, { onStatement }: SqliteOptions): SqliteConnection {
   return onStatement === undefined ? new SqliteConnection(database) : new WatchedConnection(database, onStatement);
 }
 
@@ -197,27 +198,14 @@ function querier(kysely: Kysely<Database>, connection: SqliteConnection, stateme
   };
 }
 
-/** On the one connection of a database in memory: Kysely lets a transaction end first. */
-function patientQuerier(kysely: Kysely<Database>, statements: StatementCache): Querier {
-  return {
-    dialect: SQLITE,
-    kysely,
-    async all<Args extends readonly unknown[], R>(statement: Statement<Args, R>, args: Args) {
-      return (await kysely.executeQuery(statements.bind(statement, args))).rows;
-    },
-  };
-}
-
 function sqliteTransaction(context: {
-  kysely: KyselyTransaction<Database>;
+  kysely: Kysely<Database>;
   writer: SqliteConnection;
-  rows: RowWriter;
   statements: StatementCache;
-  now: number;
-}): Transaction {
-  const { kysely, writer, rows, statements, now } = context;
+}): Omit<Transaction, 'now'> {
+  const { kysely, writer, statements } = context;
+  const rows = new RowWriter(writer);
   return {
-    now,
     ...querier(kysely, writer, statements),
 
     // The only server, and the only transaction that writes.
