@@ -12,7 +12,7 @@ export type LoadAction =
     }
   | { readonly action: 'fill'; readonly count: number }
   | { readonly action: 'drain'; readonly count: number; readonly maxMs: number; readonly isWhole: boolean }
-  | { readonly action: 'pickup'; readonly count: number; readonly everyMs: number }
+  | { readonly action: 'pickup'; readonly warmUp: number; readonly count: number; readonly everyMs: number }
   | { readonly action: 'acknowledge'; readonly count: number };
 
 export interface LoadConfig {
@@ -126,21 +126,22 @@ async function untilNothingRemains(queue: Queue): Promise<void> {
   }
 }
 
-/** One task every `everyMs` to a worker that waits: from the call of the producer to the handler. */
+/** One task every `everyMs` to a worker that waits: from the call of the producer to the handler. The first `warmUp` do not count. */
 async function measurePickup(
   queue: Queue,
-  { count, everyMs }: { count: number; everyMs: number },
+  { warmUp, count, everyMs }: { warmUp: number; count: number; everyMs: number },
 ): Promise<LoadResult> {
   const sentAt = new Map<number, number>();
   const latencies: number[] = [];
   const all = Promise.withResolvers<void>();
   await queue.work({
     concurrency: CONCURRENCY,
-    onStart({ seq }) {
-      const sent = sentAt.get(seq ?? -1);
+    onStart({ seq = -1 }) {
+      const sent = sentAt.get(seq);
       if (sent === undefined) return;
+      sentAt.delete(seq);
+      if (seq < warmUp) return;
       latencies.push(performance.now() - sent);
-      sentAt.delete(seq ?? -1);
       if (latencies.length === count) all.resolve();
     },
     onDone() {},
@@ -148,7 +149,7 @@ async function measurePickup(
   await sleep(1500);
   const startedAt = performance.now();
   const adds: Promise<unknown>[] = [];
-  for (let seq = 0; seq < count; seq++) {
+  for (let seq = 0; seq < warmUp + count; seq++) {
     const wait = startedAt + seq * everyMs - performance.now();
     if (wait > 0) await sleep(wait);
     sentAt.set(seq, performance.now());

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { quantile } from './main.ts';
 import { aPayload } from './queue.ts';
 
+const WARM_UP = 600;
 const COUNT = 300;
 const EVERY_MS = 20;
 const agent = new Agent({ keepAlive: true });
@@ -20,12 +21,12 @@ async function post(url: string, body: string): Promise<void> {
 
 const url = process.argv[2] ?? '';
 const latencies: number[] = [];
-for (let index = 0; index < COUNT; index++) {
+for (let index = 0; index < WARM_UP + COUNT; index++) {
   await sleep(EVERY_MS);
   const { work_directory, prompt, priority } = aPayload(index);
   const startedAt = performance.now();
   await post(url, JSON.stringify({ work_directory, prompt, metadata: { priority } }));
-  latencies.push(performance.now() - startedAt);
+  if (index >= WARM_UP) latencies.push(performance.now() - startedAt);
 }
 latencies.sort((a, b) => a - b);
 const values = { paced_p50_ms: quantile(latencies, 0.5), paced_p99_ms: quantile(latencies, 0.99) };

@@ -7,6 +7,7 @@ import { ensurePrerequisites } from '../prerequisites.ts';
 import { diskBytes } from '../processes.ts';
 import type { Values } from '../results.ts';
 import { accessOf, HTTP_CASES, loadHttp, type HttpCaseName } from '../scenarios/http.ts';
+import { pickUp } from '../scenarios/pickup.ts';
 import { SYSTEMS } from '../systems.ts';
 import { formatProfile, type CpuProfile } from './cpu-profile.ts';
 
@@ -28,7 +29,7 @@ const CASES: Readonly<Record<string, Work>> = {
     await store.load({ action: 'fill', count });
     return store.load({ action: 'drain', count, maxMs: 20_000, isWhole: true });
   },
-  D: (bench, store) => store.load({ action: 'pickup', count: scaled(bench, 300, 50), everyMs: 20 }),
+  D: pickUp,
 };
 
 /** Runs cases with the server, and the load process where that is Node, under V8's sampling profiler. */
