@@ -31,7 +31,7 @@ type Handlers = {
   [Group in keyof Operations]: { [Name in keyof Operations[Group]]: Handler<Operations[Group][Name]> };
 };
 
-function bindHandlers({ core, health, keyring }: Services) {
+function bindHandlers({ core: { early: core }, health, keyring }: Services) {
   return {
     tasks: {
       create: (input, { caller, traceparent }) => core.createTask(withTrace(input, traceparent), caller?.scope),
@@ -82,8 +82,13 @@ export interface CallEndpoint {
   /**
    * Refuses who may not ask; that may be thrown at once, before there is a promise.
    * @param input has passed `operation.input`.
+   * @param prepare makes the answer of the output, while what was written is on its way to the disk.
    */
-  readonly run: (input: unknown, context: OperationContext) => Promise<unknown>;
+  readonly run: <Answer>(
+    input: unknown,
+    context: OperationContext,
+    prepare: (output: unknown) => Answer,
+  ) => Promise<Answer>;
 }
 export interface StreamEndpoint {
   readonly name: string;
@@ -104,11 +109,11 @@ export function bindOperations(services: Services): readonly Endpoint[] {
   const handlers: Record<string, Record<string, unknown>> = bindHandlers(services);
   return Object.entries(operations).flatMap(([group, members]: [string, Record<string, Operation>]) =>
     Object.entries(members).map(([name, operation]) => {
-      const bound = { name: `${group}.${name}`, operation, watch: services.watch };
+      const bound = { name: `${group}.${name}`, operation, services };
       const handler = handlers[group]?.[name];
       return operation.kind === 'subscription'
         ? toStreamEndpoint({ ...bound, handle: asHandler<StreamEndpoint['run']>(handler) })
-        : toCallEndpoint({ ...bound, handle: asHandler<CallEndpoint['run']>(handler) });
+        : toCallEndpoint({ ...bound, handle: asHandler<HandleCall>(handler) });
     }),
   );
 }
@@ -118,28 +123,37 @@ function asHandler<Run>(handler: unknown): Run {
   return handler as Run;
 }
 
-interface Bound<Run> {
+type HandleCall = (input: unknown, context: OperationContext) => Promise<unknown>;
+
+interface Bound<Handle> {
   readonly name: string;
   readonly operation: Operation;
-  readonly watch: KeyWatch;
-  readonly handle: Run;
+  readonly services: Services;
+  readonly handle: Handle;
 }
 
-function toCallEndpoint({ name, operation, watch, handle }: Bound<CallEndpoint['run']>): CallEndpoint {
+function toCallEndpoint({ name, operation, services, handle }: Bound<HandleCall>): CallEndpoint {
+  const { core, watch } = services;
+  const ask = (input: unknown, context: OperationContext): Promise<unknown> => {
+    const { caller, signal } = context;
+    if (signal === undefined || caller === null || caller.hash === null) return handle(input, context);
+    return holdCall({ watch, caller, signal, run: (signal) => handle(input, { ...context, signal }) });
+  };
   return {
     name,
     kind: operation.kind === 'query' ? 'query' : 'mutation',
     operation,
-    run(input, context) {
-      const { caller, signal } = context;
-      authorize(name, operation, caller);
-      if (signal === undefined || caller === null || caller.hash === null) return handle(input, context);
-      return holdCall({ watch, caller, signal, run: (signal) => handle(input, { ...context, signal }) });
+    run(input, context, prepare) {
+      authorize(name, operation, context.caller);
+      const output = ask(input, context);
+      // A read sees nothing that is not durable.
+      return operation.kind === 'query' ? output.then(prepare) : core.durably(output, prepare);
     },
   };
 }
 
-function toStreamEndpoint({ name, operation, watch, handle }: Bound<StreamEndpoint['run']>): StreamEndpoint {
+function toStreamEndpoint({ name, operation, services, handle }: Bound<StreamEndpoint['run']>): StreamEndpoint {
+  const { watch } = services;
   return {
     name,
     kind: 'subscription',

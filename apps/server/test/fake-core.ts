@@ -22,11 +22,12 @@ export function aCore(parts: Partial<Core> = {}): Core {
       findValidHashes: () => Promise.resolve(new Set<string>()),
       findByHash: () => Promise.resolve(undefined),
     },
+    durably: (result, prepare) => result.then(prepare),
     drain: () => undefined,
     close: () => Promise.resolve(),
     ...parts,
   };
-  return core as Core;
+  return { ...core, early: core } as Core;
 }
 
 export function aTask(parts: Partial<Task> = {}): Task {

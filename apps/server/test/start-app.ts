@@ -49,7 +49,7 @@ export async function startApp(
   const folder = await mkdtemp(join(tmpdir(), 'torc-server-'));
   const config = Config.parse({
     ...options.config,
-    database: { url: `sqlite://${folder}/tasks.db`, durability: 'normal' },
+    database: { url: `sqlite://${folder}/tasks.db`, durability: 'normal', ...options.config?.database },
     security: { admin_key: KEY, rate_limit_requests_per_minute: 0, ...options.config?.security },
   });
   const log: string[] = [];

@@ -49,12 +49,12 @@ import type { Backlog } from './repository/backlog.ts';
 
 /**
  * What the service does, one method an operation. Inputs have passed the contract's schemas; refusals are
- * thrown as `DomainError`. A promise of a write resolves after its commit is durable.
+ * thrown as `DomainError`.
  *
  * `scope` is what the caller may see and touch, everything unless given. Tasks outside are as if they did not exist, and
  * answers about many are about those within; `FORBIDDEN` is for a directory that the caller names itself.
  */
-export interface Core {
+export interface Operations {
   createTask(input: CreateTask, scope?: Scope): Promise<Task>;
   createTasks(input: z.output<typeof CreateManyInput>, scope?: Scope): Promise<z.infer<typeof CreateManyOutput>>;
   getTask(input: z.output<typeof TaskIdInput>, scope?: Scope): Promise<Task>;
@@ -97,6 +97,17 @@ export interface Core {
   ping(): Promise<number>;
   /** Why writes are refused at the moment, for operators; null while they go through. Tried twice a second until they do. */
   writeProblem(): string | null;
+}
+
+/** A running service. Its operations settle once what they have written, or seen, is durable. */
+export interface Core extends Operations {
+  /** The same, settling as soon as it is committed: for those who let nobody hear of it but through `durably`. */
+  readonly early: Operations;
+  /**
+   * Settles as `result` does, once what that may have seen is durable; `prepare` makes an answer of it meanwhile.
+   * @throws DomainError UNAVAILABLE when the disk does not take it, whatever `result` has come to
+   */
+  durably<Result, Answer>(result: Promise<Result>, prepare: (result: Result) => Answer): Promise<Answer>;
   /** Does now what is due: leases that ran out, tasks whose time has come, sightings of workers, retention. */
   tick(): Promise<void>;
   /** Answers every long poll and ends every stream, leaving writes alone: the first step of a graceful end. */

@@ -21,6 +21,7 @@ import { readPathSettings } from './repository/paths.ts';
 import { countTasks, waitingFlows } from './repository/statistics.ts';
 import { announce } from './service/announce.ts';
 import type { CoreContext } from './service/context.ts';
+import { durable } from './service/durable.ts';
 import {
   promoteDueTasks,
   runMaintenance,
@@ -91,8 +92,11 @@ async function startCore(engine: Engine, cipher: Cipher, options: CoreOptions): 
     context.waiters.wakeAll();
     context.feed.close();
   };
+  const early = createOperations(context);
   return {
-    ...createOperations(context),
+    ...durable(early, context.commits),
+    early,
+    durably: (result, prepare) => context.commits.durably(result, prepare),
     tick: () => runMaintenance(context),
     drain,
     async close() {

@@ -72,6 +72,49 @@ test('a commit whose flush fails is answered as one that may have happened', asy
   expect(flush).toHaveBeenCalledOnce();
 });
 
+test('an answer is put together while the log is flushed, and given out after it', async () => {
+  const { begun, end } = holdNextFlush();
+  const steps: string[] = [];
+  const answered = core
+    .durably(core.early.createTask(aTask()), ({ status }) => steps.push(`prepared ${status}`))
+    .then(() => steps.push('given out'));
+  await begun;
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  expect(steps).toEqual(['prepared waiting']);
+  end(null);
+  await answered;
+  expect(steps).toEqual(['prepared waiting', 'given out']);
+});
+
+test('a refusal waits for the flush of what it is about, and is none when that fails', async () => {
+  await core.createTask(aTask());
+  const task = await take(core);
+  const { begun, end } = holdNextFlush();
+  let hasHeard = false;
+  const released = core.releaseTask({ task_id: task.task_id, lease_token: task.lease_token });
+  const completed = core.heartbeat({ task_id: task.task_id, lease_token: task.lease_token });
+  const heard = completed.catch(() => (hasHeard = true));
+  await begun;
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  expect(hasHeard).toBe(false);
+  end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  await Promise.all([refused('UNAVAILABLE', released), refused('UNAVAILABLE', completed), heard]);
+});
+
+test('tasks whose caller goes away while the hand-out is flushed go back at once', async () => {
+  const { task_id } = await core.createTask(aTask());
+  const caller = new AbortController();
+  const { begun, end } = holdNextFlush();
+  const acquired = core.acquireTasks(anAcquire({ wait_seconds: 30 }), caller.signal);
+  await begun;
+  // The answer is as good as under way.
+  await new Promise(setImmediate);
+  caller.abort();
+  end(null);
+  await acquired;
+  expect(await take(core, { wait_seconds: 30 })).toMatchObject({ task_id, attempt: 1, lease_epoch: 2 });
+});
+
 test('each commit is flushed once', async () => {
   flush.mockClear();
   await Promise.all([core.createTask(aTask()), core.createTask(aTask())]);

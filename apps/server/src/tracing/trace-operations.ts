@@ -15,11 +15,16 @@ function traceCall(endpoint: CallEndpoint, recorder: Recorder): CallEndpoint {
   const { name } = endpoint;
   const attributes = describe(name);
 
-  async function run(input: unknown, context: OperationContext, scope: Scope): Promise<unknown> {
+  async function run<Answer>(
+    input: unknown,
+    context: OperationContext,
+    { scope, prepare }: { scope: Scope; prepare: (output: unknown) => Answer },
+  ): Promise<Answer> {
     try {
-      const output = await endpoint.run(input, handOn(context, scope.span));
-      if (scope.span.isRecording()) scope.span.addLinks(linksToProducers(output));
-      return output;
+      return await endpoint.run(input, handOn(context, scope.span), (output) => {
+        if (scope.span.isRecording()) scope.span.addLinks(linksToProducers(output));
+        return prepare(output);
+      });
     } catch (error) {
       markFailed(scope.span, error);
       throw error;
@@ -30,15 +35,16 @@ function traceCall(endpoint: CallEndpoint, recorder: Recorder): CallEndpoint {
 
   return {
     ...endpoint,
-    run(input, context) {
+    run(input, context, prepare) {
       const around = scopes.getStore();
-      if (!around) return endpoint.run(input, context);
+      if (!around) return endpoint.run(input, context, prepare);
       const { parent, links } = placeIn(around, context.traceparent);
       // Nobody records it: only the trace has to go on with the tasks.
-      if (links.length === 0 && !around.span.isRecording()) return endpoint.run(input, handOn(context, around.span));
+      if (links.length === 0 && !around.span.isRecording())
+        return endpoint.run(input, handOn(context, around.span), prepare);
       const span = tracer.startSpan(name, { attributes: { ...attributes, ...identify(input) }, links }, parent);
       const scope = new Scope(span, recorder);
-      return scopes.run(scope, () => run(input, context, scope));
+      return scopes.run(scope, () => run(input, context, { scope, prepare }));
     },
   };
 }

@@ -89,7 +89,7 @@ test('calls are measured by tool, and a refusal is logged with its code and with
 
 test('a bug stays inside, with an id to find it by', async () => {
   const { url, log, core } = await startApp();
-  core.listTasks = () => Promise.reject(new Error('internal detail'));
+  core.early.listTasks = () => Promise.reject(new Error('internal detail'));
   const { text, value, isError } = await (await connectAgent('raw modern', { url })).call('list_tasks');
   expect(isError).toBe(true);
   expect(value.error).toMatchObject({ code: 'INTERNAL_ERROR', request_id: expect.any(String) });

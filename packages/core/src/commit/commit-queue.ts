@@ -47,7 +47,8 @@ const MAX_TRIES = 10;
 
 /**
  * Collects concurrent writes into one durable transaction. An idle queue commits at the end of the current turn
- * of the event loop; while a commit is under way, the next one fills. Callers hear nothing before their commit.
+ * of the event loop; while a commit is under way, the next one fills. Callers hear nothing before their commit, and
+ * pass on what they hear through `durably`.
  */
 export class CommitQueue {
   /** Null while commits go through. */
@@ -61,6 +62,8 @@ export class CommitQueue {
   #pending: Call[] = [];
   #flushing = 0;
   #isScheduled = false;
+  /** A commit on its way to the disk, whose callers have been answered. */
+  #unflushed: PromiseWithResolvers<void> | null = null;
   #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(options: {
@@ -80,7 +83,7 @@ export class CommitQueue {
     this.#tracer = options.tracer;
   }
 
-  /** Resolves after the commit that holds the write. */
+  /** Resolves after the commit that holds the write: it may be on its way to the disk still. */
   run<Item, Result>(verb: Verb<Item, Result>, item: Item): Promise<Result> {
     return new Promise<Result>((resolve, reject) => {
       this.#add(verb, [item], {
@@ -103,6 +106,18 @@ export class CommitQueue {
     // The queue hands items to the verb they came with, and outcomes to the caller of those items.
     this.#pending.push({ verb, items, caller: this.#tracer?.caller(), ...settle } as Call);
     this.#schedule();
+  }
+
+  /**
+   * Settles as `result` does, once what that may have seen is durable; `prepare` makes an answer of it meanwhile.
+   * @throws DomainError UNAVAILABLE when the disk does not take it, whatever `result` has come to
+   */
+  async durably<Result, Answer>(result: Promise<Result>, prepare: (result: Result) => Answer): Promise<Answer> {
+    try {
+      return prepare(await result);
+    } finally {
+      await this.#unflushed?.promise;
+    }
   }
 
   /** Nothing is pending or under way. */
@@ -156,7 +171,17 @@ export class CommitQueue {
     }
     if (this.outage !== null) this.#endOutage(this.outage);
     this.#announce(done.commit, calls.length, (performance.now() - started) / 1000);
-    for (const call of calls) call.resolve(done.outcomes.get(call)!);
+    if (this.#unflushed === null) return answer(calls, done.outcomes);
+    this.#unflushed.resolve();
+    this.#unflushed = null;
+  }
+
+  /** Answers are put together while the log is flushed, and leave after it. */
+  #answerEarly(calls: readonly Call[], outcomes: Outcomes): void {
+    this.#unflushed = Promise.withResolvers<void>();
+    // Those who wait for it hear of a failure; there may be none.
+    this.#unflushed.promise.catch(() => undefined);
+    answer(calls, outcomes);
   }
 
   /** What has been committed must not be done again, whatever those who hear of it do. */
@@ -191,7 +216,8 @@ export class CommitQueue {
       return commit;
     };
     try {
-      return { commit: await this.#engine.transaction(work), outcomes };
+      const onCommitted = (): void => this.#answerEarly(calls, outcomes);
+      return { commit: await this.#engine.transaction(work, { onCommitted }), outcomes };
     } catch (error) {
       commit?.restoreTurns();
       throw error;
@@ -220,6 +246,8 @@ export class CommitQueue {
     if (isOutage(error) || isConflict(error)) {
       const refusal = new DomainError('UNAVAILABLE', explainRefusal(error));
       for (const call of calls) call.reject(refusal);
+      this.#unflushed?.reject(refusal);
+      this.#unflushed = null;
     } else if (calls.length > 1) for (const call of calls) await this.#commit([call]);
     else if (calls[0]!.items.length > 1) await this.#commitOneByOne(calls[0]!);
     else calls[0]!.reject(error);
@@ -245,6 +273,10 @@ function explainRefusal(error: unknown): string {
 }
 
 type Outcomes = ReadonlyMap<Call, readonly unknown[]>;
+
+function answer(calls: readonly Call[], outcomes: Outcomes): void {
+  for (const call of calls) call.resolve(outcomes.get(call)!);
+}
 
 /** How many of the calls that wait go into one commit; at least one. */
 function countFitting(pending: readonly Call[]): number {

@@ -13,9 +13,13 @@ export interface Engine {
   /**
    * Runs `work` in one durable transaction and answers after its commit.
    * @param options.isPatient statements may take as long as they want
+   * @param options.onCommitted called once it is committed and not durable yet; never where that is one step
    * @throws UncertainCommitError when nobody knows whether it was committed.
    */
-  transaction<T>(work: (tx: Transaction) => Promise<T>, options?: { isPatient?: boolean }): Promise<T>;
+  transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options?: { isPatient?: boolean; onCommitted?: () => void },
+  ): Promise<T>;
   /** Milliseconds since the epoch by the database's own clock, as well as this process knows it. */
   clock(): number;
   /** The same, asked of the database. */

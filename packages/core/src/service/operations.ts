@@ -1,7 +1,7 @@
 import type { AcquireOutput, BatchTask, EmptyReason, TaskEvent, TaskStatus } from '@task-orchestrator/contract';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sql } from 'kysely';
-import type { Core } from '../core-api.ts';
+import type { Operations } from '../core-api.ts';
 import type { Engine, Querier } from '../db/engine.ts';
 import { followEvents, type EventFilter, type EventSource } from '../dispatch/event-feed.ts';
 import { createSelector, type Selector } from '../dispatch/selector.ts';
@@ -38,8 +38,8 @@ const CANCELLABLE: readonly TaskStatus[] = ['blocked', 'scheduled', 'waiting', '
 const RETRYABLE: readonly TaskStatus[] = ['failed', 'cancelled'];
 const RECENT_MS = 5 * 60_000;
 
-/** Every operation of the core, on one running context. */
-export function createOperations(context: CoreContext): Omit<Core, 'tick' | 'drain' | 'close'> {
+/** Every operation of the core, on one running context; what they write may be on its way to the disk when they settle. */
+export function createOperations(context: CoreContext): Operations {
   const { commits, engine, policy, cipher } = context;
   const { reader } = engine;
   const startedAt = performance.now();

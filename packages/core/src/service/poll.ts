@@ -39,7 +39,10 @@ export async function pollForTasks(
         return { tasks: [], reason: 'empty' };
       }
       const tasks = await openTasks(context, acquired.tasks);
-      if (tasks.length > 0) return { tasks, reason: null };
+      if (tasks.length > 0) {
+        if (signal) void giveBackIfGone(context, acquired, signal);
+        return { tasks, reason: null };
+      }
       // What stands behind those that cannot be read may well be.
       continue;
     }
@@ -95,6 +98,12 @@ async function failUnreadable(
   await Promise.allSettled([
     commits.run(failTasks, { task_id, lease_token: lease_token!, error, retryable: isKeyUnknown }),
   ]);
+}
+
+/** The caller may go away while the hand-out is on its way to the disk. */
+async function giveBackIfGone(context: CoreContext, acquired: Acquired, signal: AbortSignal): Promise<void> {
+  await context.commits.durably(Promise.resolve(), () => undefined).catch(() => undefined);
+  if (signal.aborted) await giveBack(context, acquired);
 }
 
 async function giveBack(context: CoreContext, { tasks }: Acquired): Promise<void> {

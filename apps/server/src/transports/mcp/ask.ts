@@ -31,7 +31,8 @@ export function createAsk(endpoints: readonly Endpoint[]): (caller: Caller) => A
     asAsk(async (name, input, context) => {
       const endpoint = calls.get(name);
       if (!endpoint) throw new Error(`${name} is not bound`);
-      return endpoint.run(validateInput(endpoint.operation, input), { caller, ...context });
+      const valid = validateInput(endpoint.operation, input);
+      return endpoint.run(valid, { caller, ...context }, (output) => output);
     });
 }
 

@@ -7,7 +7,7 @@ import { isWaiting, type CallEndpoint, type Endpoint, type StreamEndpoint } from
 import type { Record, RecorderOf } from '../../record-request.ts';
 import { toRefusal } from '../../refusal.ts';
 import { validateInput } from '../../validate.ts';
-import { sendJson, sendRefusal } from '../json-answer.ts';
+import { sendJson, sendRefusal, type JsonText } from '../json-answer.ts';
 import { wrapData, wrapError } from './envelope.ts';
 import { sendEventStream } from './event-stream.ts';
 import { createInputReader } from './input-reader.ts';
@@ -54,17 +54,20 @@ function toRoute(endpoint: Endpoint, { admit, recorderOf, eventPosition }: RestS
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 type Refuse = ReturnType<typeof createRestRefuser>;
+interface Answer {
+  status: number;
+  json: JsonText;
+}
 
 function toCallHandler({ operation, run }: CallEndpoint, record: Record, refuse: Refuse): Handler {
   const readInput = createInputReader(operation);
-  const wrap = operation.isBare ? JSON.stringify : wrapData;
+  const prepare = operation.isBare ? toBareAnswer : toAnswer;
   return (request, reply) => {
     const input = validateInput(operation, readInput(request));
     const waits = isWaiting(input);
-    run(input, contextOf(request, waits ? connectionSignal(reply) : undefined)).then(
-      (output) => {
-        const status = operation.isBare ? bareStatus(output) : 200;
-        sendJson(reply, status, wrap(output));
+    run(input, contextOf(request, waits ? connectionSignal(reply) : undefined), prepare).then(
+      ({ status, json }) => {
+        sendJson(reply, status, json);
         record(request, { status, isWaiting: waits });
       },
       (error: unknown) => refuse(error, request, reply),
@@ -72,9 +75,14 @@ function toCallHandler({ operation, run }: CallEndpoint, record: Record, refuse:
   };
 }
 
+function toAnswer(output: unknown): Answer {
+  return { status: 200, json: wrapData(output) };
+}
+
 /** A bare answer has no place for an error, so its HTTP status says whether all is well. */
-function bareStatus(output: unknown): number {
-  return (output as Health).status === 'unhealthy' ? HTTP_STATUS.UNAVAILABLE : 200;
+function toBareAnswer(output: unknown): Answer {
+  const isUnhealthy = (output as Health).status === 'unhealthy';
+  return { status: isUnhealthy ? HTTP_STATUS.UNAVAILABLE : 200, json: JSON.stringify(output) };
 }
 
 function toStreamHandler(

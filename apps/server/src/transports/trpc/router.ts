@@ -76,7 +76,7 @@ export function createAppRouter(endpoints: readonly Endpoint[]): AppRouter {
       input: unknown;
       ctx: TrpcContext;
       signal: AbortSignal | undefined;
-    }) => endpoint.run(input, { caller, signal });
+    }) => endpoint.run(input, { caller, signal }, (output) => output);
     return endpoint.kind === 'query' ? procedure.query(run) : procedure.mutation(run);
   }
 

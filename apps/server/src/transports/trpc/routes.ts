@@ -108,15 +108,19 @@ async function answerCall(call: {
     }
     const valid = validateInput(endpoint.operation, input ?? {});
     waits = isWaiting(valid);
-    const data = await endpoint.run(valid, contextOf(request, waits ? signalOf() : undefined));
+    const answer = await endpoint.run(valid, contextOf(request, waits ? signalOf() : undefined), toAnswer);
     procedure?.record(request, { status: 200, isWaiting: waits });
-    return { status: 200, json: ['{"result":{"data":', JSON.stringify(data), '}}'] };
+    return answer;
   } catch (error) {
     const refusal = toRefusal(error, request.id);
     const { status } = refusal;
     procedure?.record(request, { status, refusal, isWaiting: waits });
     return { status, json: [JSON.stringify({ error: toErrorShape(refusal, path) })], refusal };
   }
+}
+
+function toAnswer(data: unknown): Answer {
+  return { status: 200, json: ['{"result":{"data":', JSON.stringify(data), '}}'] };
 }
 
 function refuseUnknown(): never {

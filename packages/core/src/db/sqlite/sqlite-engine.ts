@@ -79,9 +79,12 @@ export function openSqliteEngine(options: SqliteOptions): Engine {
   return {
     dialect: SQLITE,
     reader: querier(readerKysely, reader, statements),
-    async transaction(work) {
+    async transaction(work, { onCommitted } = {}) {
       const result = await writer.transact(() => work({ ...statementsOfTransaction, now: options.clock() }));
-      await flusher?.flush();
+      if (flusher) {
+        onCommitted?.();
+        await flusher.flush();
+      }
       return result;
     },
     clock: options.clock,
