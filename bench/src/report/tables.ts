@@ -1,4 +1,5 @@
 import type { Results } from '../results.ts';
+import { BARE_STORE } from '../scenarios/limits.ts';
 import { SYSTEMS } from '../systems.ts';
 import { goalTable, ratioToC } from './goals.ts';
 import { formatNumber, formatSummary, summarize, type Get } from './summary.ts';
@@ -17,7 +18,7 @@ export function formatReport(results: Results): string {
     ['## Idle and restart', ...idleTable(get)],
     ['## Goals', ...goalTable(get)],
     ['## What an acknowledgement means', ...acknowledgementTable(results, get)],
-    ['## Bare limits, per second', ...limitTable(results, get)],
+    ['## Bare limits, per second unless named otherwise', ...limitTable(results, get)],
     ['## Failures', ...measurements.flatMap((one) => (one.error ? [`- ${one.system} ${one.case}: ${one.error}`] : []))],
   ];
   return sections
@@ -134,7 +135,7 @@ function acknowledgementTable({ measurements }: Results, get: Get): string[] {
 }
 
 function limitTable({ measurements }: Results, get: Get): string[] {
-  const rows = ['better-sqlite3', 'node:http'].flatMap((system) => {
+  const rows = ['better-sqlite3', 'node:http', BARE_STORE].flatMap((system) => {
     const first = measurements.find((one) => one.system === system && one.case === 'L');
     return Object.keys(first?.values ?? {}).map(
       (value) => `| ${system} ${value} | ${formatSummary(get(system, 'L', value))} |`,

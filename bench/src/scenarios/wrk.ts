@@ -3,7 +3,7 @@ import { corePrefix, type Bench } from '../bench.ts';
 import { aPayload } from '../load/queue.ts';
 import { startLoad } from '../load/start-load.ts';
 import { places } from '../places.ts';
-import { endTree, launch } from '../processes.ts';
+import { endTree, launch, treeOf } from '../processes.ts';
 import type { Values } from '../results.ts';
 
 export interface WrkRun {
@@ -44,9 +44,18 @@ async function runOnce(bench: Bench, { script, url, apiKey = '-', path = '/', se
   return result;
 }
 
-/** Runs `work` with the URL of a bare node:http server. */
-export async function withBareHttp<T>(bench: Bench, work: (url: string) => Promise<T>): Promise<T> {
-  const child = launch([...corePrefix(bench, 'server'), process.execPath, places.bareHttp], {
+export interface BareHttp {
+  readonly url: string;
+  readonly pids: () => number[];
+}
+
+/** Runs `work` with a bare node:http server. */
+export async function withBareHttp<T>(
+  bench: Bench,
+  work: (bare: BareHttp) => Promise<T>,
+  args: readonly string[] = [],
+): Promise<T> {
+  const child = launch([...corePrefix(bench, 'server'), process.execPath, places.bareHttp, ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   try {
@@ -55,7 +64,7 @@ export async function withBareHttp<T>(bench: Bench, work: (url: string) => Promi
       if (child.stdout) createInterface({ input: child.stdout }).once('line', resolve);
       child.once('exit', () => reject(new Error('the bare server ended')));
     });
-    return await work(`http://127.0.0.1:${port}`);
+    return await work({ url: `http://127.0.0.1:${port}`, pids: () => treeOf(child.pid) });
   } finally {
     await endTree(child, 'SIGTERM');
   }
