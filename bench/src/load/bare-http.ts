@@ -12,7 +12,7 @@ interface Body {
 }
 
 const [, , file] = process.argv;
-const store = file === undefined ? async () => undefined : openStore(file);
+const store = file === undefined ? null : openStore(file);
 
 /** The least that keeps a task: one row of one table, one commit and one flush in another thread, as ours flushes. */
 function openStore(file: string): (body: Body) => Promise<void> {
@@ -44,7 +44,7 @@ const server = createServer((request, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(answer) });
       response.end(answer);
     };
-    if (file === undefined) send();
+    if (store === null) send();
     else void store(body).then(send);
   });
 });

@@ -105,7 +105,7 @@ export interface Core extends Operations {
   readonly early: Operations;
   /**
    * Settles as `result` does, once what that may have seen is durable; `prepare` makes an answer of it meanwhile.
-   * @throws DomainError UNAVAILABLE when the disk does not take it, whatever `result` has come to
+   * @throws DomainError UNAVAILABLE when the disk has not taken a commit meanwhile, whatever `result` has come to
    */
   durably<Result, Answer>(result: Promise<Result>, prepare: (result: Result) => Answer): Promise<Answer>;
   /** Does now what is due: leases that ran out, tasks whose time has come, sightings of workers, retention. */

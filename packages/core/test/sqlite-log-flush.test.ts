@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import SqliteDatabase from 'better-sqlite3';
 import { openCore, type Core, type DatabaseOptions } from '@task-orchestrator/core';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { anAcquire, aTask, completionOf, listOf, refused, take } from './builders.ts';
@@ -99,6 +100,23 @@ test('a refusal waits for the flush of what it is about, and is none when that f
   expect(hasHeard).toBe(false);
   end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
   await Promise.all([refused('UNAVAILABLE', released), refused('UNAVAILABLE', completed), heard]);
+});
+
+test('nor is a failure forgotten that comes while the answer is still being looked up, or at once', async () => {
+  const { begun, end } = holdNextFlush();
+  const set = core.setPath({ path: '/srv/repo', weight: 2 });
+  await begun;
+  // By the time the path is read, the failure has passed by.
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  await refused('UNAVAILABLE', set);
+  // The log is suspect now, and cannot be emptied while somebody reads it: that fails in the turn of the commit itself.
+  const reader = new SqliteDatabase(join(folder, 'tasks.db'), { readonly: true });
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM tasks').get();
+  await refused('UNAVAILABLE', core.createTask(aTask()));
+  reader.close();
+  await core.createTask(aTask());
 });
 
 test('tasks whose caller goes away while the hand-out is flushed go back at once', async () => {

@@ -64,6 +64,8 @@ export class CommitQueue {
   #isScheduled = false;
   /** A commit on its way to the disk, whose callers have been answered. */
   #unflushed: PromiseWithResolvers<void> | null = null;
+  /** Commits that had been answered when their flush failed. */
+  #failedFlushes = 0;
   #idle: PromiseWithResolvers<void> | null = null;
 
   constructor(options: {
@@ -110,13 +112,16 @@ export class CommitQueue {
 
   /**
    * Settles as `result` does, once what that may have seen is durable; `prepare` makes an answer of it meanwhile.
-   * @throws DomainError UNAVAILABLE when the disk does not take it, whatever `result` has come to
+   * @throws DomainError UNAVAILABLE when the disk has not taken a commit meanwhile, whatever `result` has come to: what it
+   * tells may be of that one
    */
   async durably<Result, Answer>(result: Promise<Result>, prepare: (result: Result) => Answer): Promise<Answer> {
+    const failedBefore = this.#failedFlushes;
     try {
       return prepare(await result);
     } finally {
       await this.#unflushed?.promise;
+      if (this.#failedFlushes !== failedBefore) refuseUncertain();
     }
   }
 
@@ -246,6 +251,7 @@ export class CommitQueue {
     if (isOutage(error) || isConflict(error)) {
       const refusal = new DomainError('UNAVAILABLE', explainRefusal(error));
       for (const call of calls) call.reject(refusal);
+      if (this.#unflushed !== null) this.#failedFlushes += 1;
       this.#unflushed?.reject(refusal);
       this.#unflushed = null;
     } else if (calls.length > 1) for (const call of calls) await this.#commit([call]);
@@ -270,6 +276,10 @@ export class CommitQueue {
 function explainRefusal(error: unknown): string {
   if (isUncertain(error)) return UNCERTAIN;
   return isOutage(error) ? `${describeOutage(error)}; nothing was changed` : NOTHING_CHANGED;
+}
+
+function refuseUncertain(): never {
+  throw new DomainError('UNAVAILABLE', UNCERTAIN);
 }
 
 type Outcomes = ReadonlyMap<Call, readonly unknown[]>;
