@@ -48,9 +48,9 @@ export const SYSTEMS: readonly System[] = [
     sharesBacklogOf: 'ours',
     adapter: 'ours',
     server: 'ours',
-    settings: { prefetch: 436 },
+    settings: { prefetch: 936 },
     scenarios: DRAINS,
-    configuration: 'the same, Worker with `prefetch: 436`: 500 tasks held, as in graphile-batch',
+    configuration: 'the same, Worker with `prefetch: 936`: 1,000 tasks held, as in pg-boss-batch',
     acknowledgement: FLUSHED,
   },
   {
