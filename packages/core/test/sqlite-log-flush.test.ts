@@ -133,6 +133,19 @@ test('tasks whose caller goes away while the hand-out is flushed go back at once
   expect(await take(core, { wait_seconds: 30 })).toMatchObject({ task_id, attempt: 1, lease_epoch: 2 });
 });
 
+test('tasks of a poll that a failed flush keeps from being answered go back at once', async () => {
+  const polled = core.acquireTasks(anAcquire({ wait_seconds: 30 }));
+  const { begun, end } = holdNextFlush();
+  const elsewhere = core.createTask(aTask({ work_directory: '/srv/other', run_at: '2100-01-01T00:00:00.000Z' }));
+  await begun;
+  end(Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' }));
+  await refused('UNAVAILABLE', elsewhere);
+  const { task_id } = await core.createTask(aTask());
+  // It got the task after the failure, but may have seen what is lost.
+  await refused('UNAVAILABLE', polled);
+  expect(await take(core, { wait_seconds: 30 })).toMatchObject({ task_id, attempt: 1, lease_epoch: 2 });
+});
+
 test('each commit is flushed once', async () => {
   flush.mockClear();
   await Promise.all([core.createTask(aTask()), core.createTask(aTask())]);

@@ -116,13 +116,24 @@ export class CommitQueue {
    * tells may be of that one
    */
   async durably<Result, Answer>(result: Promise<Result>, prepare: (result: Result) => Answer): Promise<Answer> {
-    const failedBefore = this.#failedFlushes;
+    const flushed = this.watchFlushes();
     try {
       return prepare(await result);
     } finally {
+      await flushed();
+    }
+  }
+
+  /**
+   * What comes back resolves once nothing that has been committed is on its way to the disk any more, and is refused as
+   * `durably` when the disk has not taken a commit since the watch began.
+   */
+  watchFlushes(): () => Promise<void> {
+    const failedBefore = this.#failedFlushes;
+    return async () => {
       await this.#unflushed?.promise;
       if (this.#failedFlushes !== failedBefore) refuseUncertain();
-    }
+    };
   }
 
   /** Nothing is pending or under way. */

@@ -26,6 +26,7 @@ export async function pollForTasks(
   signal: AbortSignal | undefined,
 ): Promise<Polled> {
   const { waiters, turns, ending } = context;
+  const flushed = context.commits.watchFlushes();
   const end = endOfWait(waitSeconds * 1000);
   context.sightings.sawAcquire(call.worker_id, context.engine.clock());
   let mustLook = !turns.hasAny(call.selector) && (await mayRepeat(context, call));
@@ -40,7 +41,7 @@ export async function pollForTasks(
       }
       const tasks = await openTasks(context, acquired.tasks);
       if (tasks.length > 0) {
-        if (signal) void giveBackIfGone(context, acquired, signal);
+        void giveBackUnlessHeard(context, acquired, { flushed, signal });
         return { tasks, reason: null };
       }
       // What stands behind those that cannot be read may well be.
@@ -100,14 +101,21 @@ async function failUnreadable(
   ]);
 }
 
-/** The caller may go away while the hand-out is on its way to the disk. */
-async function giveBackIfGone(context: CoreContext, acquired: Acquired, signal: AbortSignal): Promise<void> {
-  await context.commits.durably(Promise.resolve(), () => undefined).catch(() => undefined);
-  if (signal.aborted) await giveBack(context, acquired);
+/** Nobody hears of the hand-out if the caller goes away while it is on its way to the disk, or if it may not get there. */
+async function giveBackUnlessHeard(
+  context: CoreContext,
+  acquired: Acquired,
+  { flushed, signal }: { flushed: () => Promise<void>; signal: AbortSignal | undefined },
+): Promise<void> {
+  const isDurable = await flushed().then(
+    () => true,
+    () => false,
+  );
+  if (!isDurable || signal?.aborted) await giveBack(context, acquired);
 }
 
 async function giveBack(context: CoreContext, { tasks }: Acquired): Promise<void> {
-  const reason = 'the caller went away before the answer';
+  const reason = 'the caller was not answered';
   await Promise.allSettled(
     tasks.map(({ task_id, lease_token }) =>
       context.commits.run(releaseTasks, { task_id, lease_token: lease_token!, reason }),
