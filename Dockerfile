@@ -56,4 +56,4 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=30s --retries=3 \
     CMD ["node", "apps/server/dist/check-health.js"]
 # Node is process 1: the server handles SIGTERM and starts no processes that it would have to reap.
 # The same flags as in scripts/server-flags.json.
-ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=40", "--no-allocation-site-pretenuring", "--no-maglev", "--invocation-count-for-turbofan=1000", "apps/server/dist/main.js"]
+ENTRYPOINT ["node", "--max-semi-space-size=8", "--heap-growing-percent=40", "--no-allocation-site-pretenuring", "--no-maglev", "apps/server/dist/main.js"]
